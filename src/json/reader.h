@@ -1,0 +1,51 @@
+/* A pull reader for JSON (RFC 8259) over a complete text: no tree, no allocation for what is skipped. The caller walks:
+ *
+ *     json_object(r) ; while (json_member(r, &key)) { if (str_eq(key, STR("a"))) json_str(r, &s); else json_skip(r); }
+ *
+ * The first error sticks: every later call returns false/zero, and json_finish() reports it with line, column and the
+ * path ("alerts[3].labels"). Strings without escapes are slices of the input; others are unescaped into the arena.
+ * Go's encoding/json decides where JSON leaves room: invalid UTF-8 becomes U+FFFD, lone surrogates likewise, duplicate
+ * members are given in order. Depth is bounded by JSON_DEPTH_MAX. */
+#ifndef TOCSIN_JSON_READER_H
+#define TOCSIN_JSON_READER_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define JSON_DEPTH_MAX 128
+
+enum json_type { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+
+struct json_reader {
+    struct str text;
+    size_t at;
+    struct arena *arena;
+    int depth;
+    bool failed;
+    uint8_t need_comma[JSON_DEPTH_MAX + 1];
+    struct err err;
+};
+
+void json_reader_init(struct json_reader *r, struct str text, struct arena *arena);
+enum json_type json_peek(struct json_reader *r); /* type of the next value; JSON_NONE on error or end */
+bool json_object(struct json_reader *r);         /* enters { */
+bool json_member(struct json_reader *r, struct str *key); /* next member's key; false at } or error */
+bool json_array(struct json_reader *r);          /* enters [ */
+bool json_element(struct json_reader *r);        /* true if there is a next element; false at ] or error */
+bool json_str(struct json_reader *r, struct str *s);
+bool json_bool(struct json_reader *r, bool *v);
+bool json_null(struct json_reader *r);
+bool json_number(struct json_reader *r, struct str *text); /* its text */
+bool json_f64(struct json_reader *r, double *v);
+bool json_i64(struct json_reader *r, int64_t *v);
+bool json_skip(struct json_reader *r);
+bool json_raw(struct json_reader *r, struct str *text); /* the next value's bytes, checked */
+bool json_fail(struct json_reader *r, const char *fmt, ...) PRINTF_LIKE(2, 3); /* the caller's own objection */
+/* True if all was read without error and nothing but white space follows. */
+MUST_CHECK bool json_finish(struct json_reader *r, struct err *err);
+
+#endif
