@@ -41,7 +41,8 @@ bool err_set_at(struct err *err, enum err_code code, uint32_t line, uint32_t col
     PRINTF_LIKE(5, 6);
 /* Puts "prefix: " before the text that is there; always returns false. */
 bool err_wrap(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* From errno: "<formatted>: <strerror in Go's words>", code by errno (ENOENT NOT_FOUND, else IO). Returns false. */
+/* From errno: "<formatted>: <strerror in Go's words>", code by errno (ENOENT NOT_FOUND, EEXIST
+ * CONFLICT, ENOSPC EDQUOT EFBIG LIMIT, ETIMEDOUT TIMEOUT, ECANCELED CANCELLED, else IO). Returns false. */
 bool err_errno(struct err *err, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 struct str err_text(const struct err *err); /* valid as long as *err */
