@@ -1,0 +1,119 @@
+/* The alerts that are known, by fingerprint. One slot per alert: it points at the immutable value (labels, annotations,
+ * start; alert.h) and holds the times that every re-send moves, so that an unchanged re-send is a hash lookup and two
+ * stores. Groups, the inhibitor and the silencer refer to slots; they copy nothing.
+ *
+ * A slot lives while the store lists it or somebody holds a reference. Garbage collection takes a resolved alert off the
+ * list; a slot that is still referenced stays findable by fingerprint, and an alert that comes back under it reuses it,
+ * so one fingerprint is one slot, always. `memo` words belong to the higher folders named by enum alert_memo.
+ *
+ * Times: wall, nanoseconds. Thread: the alert thread only; other threads get views (dispatch/view.h).
+ * Bounds: ALERT_SLOTS_MAX alerts; a limit per alertname if one is set. Upstream: alertmanager provider/mem, store, limit. */
+#ifndef TOCSIN_ALERT_STORE_H
+#define TOCSIN_ALERT_STORE_H
+
+#include "alert/alert.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/metric.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ALERT_SLOTS_MAX (1u << 24)
+
+enum alert_memo { ALERT_MEMO_SILENCE, ALERT_MEMO_INHIBIT, ALERT_MEMO_DISPATCH, ALERT_MEMOS };
+
+struct alert_slot {
+    const struct alert *value; /* its ends_at and updated_at may be older than the slot's: alert_slot_value() */
+    struct wire_time ends_at, updated_at;
+    fingerprint fp;
+    uint32_t index;            /* dense number of the slot, reused after its end */
+    uint32_t refs;             /* of groups and the inhibitor */
+    uint32_t next, prev;       /* in its digest bucket, by index + 1; 0: none */
+    bool timeout;              /* ends_at was derived from resolve_timeout */
+    bool listed;               /* false: collected, only referenced */
+    bool held;                 /* restored, ran out while nobody was listening; see alert_store_restored() */
+    void *memo[ALERT_MEMOS];
+};
+
+enum alert_state { ALERT_FIRING, ALERT_HELD, ALERT_RESOLVED };
+enum alert_state alert_slot_state(const struct alert_slot *s, struct wire_time now);
+/* A value whose times are the slot's, made anew if they moved since; borrowed from the slot. */
+const struct alert *alert_slot_value(struct alert_slot *s);
+
+struct alert_stats {
+    struct metric_vec *limited; /* alertmanager_alerts_limited_total */
+    struct gauge limit;
+};
+extern const struct metric_desc alert_metrics[];
+extern const size_t alert_metrics_count;
+
+struct alert_store_options {
+    int64_t per_alertname_limit; /* <= 0: none */
+    bool names_in_metrics;       /* feature alert-names-in-metrics */
+};
+struct alert_store;
+struct alert_store *alert_store_new(const struct alert_store_options *options);
+void alert_store_free(struct alert_store *st); /* every reference must have been given back */
+struct alert_stats *alert_store_stats(struct alert_store *st);
+/* Called when a slot ends, with what the word holds if that is not NULL. */
+void alert_store_on_end(struct alert_store *st, enum alert_memo which, void (*end)(void *arg, struct alert_slot *s),
+                        void *arg);
+
+/* ---- What happens to alerts ---- */
+
+enum alert_change {
+    ALERT_RESENT,   /* known; only its times moved */
+    ALERT_CHANGED,  /* known; the value was replaced, or it is firing or resolved other than before */
+    ALERT_NEW,      /* not listed before */
+    ALERT_OLDER,    /* a peer's copy that is not newer than ours: nothing was done */
+    ALERT_REFUSED,  /* the limit: nothing was done; log "error on set alert" */
+    ALERT_UNKNOWN,  /* times of an alert that we do not have */
+};
+/* From a sender: merged with what is stored by spec 4.1. spec->updated_at is the time of receipt, ends_at is set. */
+enum alert_change alert_store_put(struct alert_store *st, struct wire_time now, const struct alert_spec *spec,
+                                  struct alert_slot **slot);
+/* From a peer, the journal or a snapshot: the later updated_at wins whole, then the later ends_at. */
+enum alert_change alert_store_merge(struct alert_store *st, struct wire_time now, const struct alert_spec *spec,
+                                    struct alert_slot **slot);
+enum alert_change alert_store_merge_times(struct alert_store *st, struct wire_time now, fingerprint fp,
+                                          struct wire_time ends_at, struct wire_time updated_at, struct alert_slot **slot);
+
+/* Restoring is over. Alerts whose end lies after `alive` (the last sign of life of the process before: what the files
+ * say) and not after `now`, and that no sender resolved, are held: shown as firing, they start no notification, and
+ * their group sends no resolved one, until a sender or a peer speaks of them. Returns how many. */
+size_t alert_store_restored(struct alert_store *st, struct wire_time alive, struct wire_time now);
+/* The grace is over (resolve_timeout after the node was ready): what is still held is resolved from now on. */
+size_t alert_store_release_held(struct alert_store *st);
+
+/* Takes resolved alerts (ends_at <= now) off the list, looking at no more than slots_max slots from *cursor on (0 at
+ * first). True while there is more to look at. */
+bool alert_store_gc(struct alert_store *st, struct wire_time now, uint32_t *cursor, size_t slots_max);
+
+void alert_slot_retain(struct alert_slot *s);
+void alert_slot_release(struct alert_store *st, struct alert_slot *s);
+
+/* ---- Queries ---- */
+
+struct alert_slot *alert_store_get(const struct alert_store *st, fingerprint fp); /* listed or referenced; or NULL */
+size_t alert_store_count(const struct alert_store *st);      /* listed ones */
+uint64_t alert_store_version(const struct alert_store *st);  /* moves with every change, re-sends included */
+/* Walks the listed slots in order of index; NULL at the end. Slots may be added or taken off in between. */
+struct alert_slot *alert_store_next(const struct alert_store *st, uint32_t *cursor);
+/* At least all listed slots that have this label, and perhaps some that have not (the index keeps hashes): the caller
+ * verifies. Valid until the next change of the store. */
+size_t alert_store_candidates(const struct alert_store *st, struct str name, struct str value, const uint32_t **indexes);
+struct alert_slot *alert_store_at(const struct alert_store *st, uint32_t index); /* NULL if it is not listed */
+
+/* ---- Digest, for peers that compare what they know ---- */
+
+/* Alerts fall into buckets by fingerprint; a bucket's digest is the exclusive or of a hash of (fingerprint, ends_at,
+ * updated_at) of its listed alerts. Equal digests: equal sets, but for 2^-64. */
+#define ALERT_DIGEST_BUCKETS 1024
+uint32_t alert_digest_bucket(fingerprint fp);
+uint64_t alert_store_digest(const struct alert_store *st, uint32_t bucket);
+struct alert_slot *alert_store_bucket_first(const struct alert_store *st, uint32_t bucket);
+struct alert_slot *alert_store_bucket_next(const struct alert_store *st, const struct alert_slot *s);
+
+#endif
