@@ -48,6 +48,12 @@ struct str str_sub(struct str s, size_t at, size_t n);/* clipped */
 struct str str_trim(struct str s);                    /* ASCII white space: space \t \n \v \f \r */
 struct str str_trim_set(struct str s, struct str set);
 
+/* A borrowed list of texts. v is NULL where the list is absent, which is not the same as empty for some readers. */
+struct str_list {
+    const struct str *v;
+    size_t n;
+};
+
 /* Cuts the text before the first `sep` off *rest into *head; false when *rest was exhausted before the call. The
  * last piece is what follows the last separator, so "a,,b" gives a, "", b; an empty text gives one empty piece. */
 bool str_split(struct str *rest, char sep, struct str *head);

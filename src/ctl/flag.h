@@ -16,11 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct str_list {
-    struct str *v;
-    size_t n;
-};
-
 enum flag_kind {
     FLAG_BOOL,          /* bool */
     FLAG_STR,           /* struct str */

@@ -33,10 +33,6 @@
 
 /* ---- Field types that only configuration has ---- */
 
-struct str_list {
-    const struct str *v; /* NULL: absent or null; an empty list is not NULL */
-    size_t n;
-};
 struct str_pair {
     struct str key, value;
 };
@@ -100,7 +96,7 @@ enum bind_kind {
     BIND_KIND_U64,      /* uint64_t */
     BIND_KIND_F64,      /* double */
     BIND_KIND_STR,      /* struct str; any non-null scalar */
-    BIND_KIND_GO_NS,    /* int64_t nanoseconds; Go duration text or an integer */
+    BIND_KIND_GO_NS,    /* int64_t nanoseconds; Go duration text or an integer (yaml/go_duration.c) */
     BIND_KIND_ENUM,     /* int, index into names; first name is the zero value and "" is never printed */
     BIND_KIND_STRS,     /* struct str_list */
     BIND_KIND_STR_MAP,  /* struct str_map */
