@@ -42,7 +42,7 @@ uint64_t counter_get(const struct counter *c);
 void gauge_set(struct gauge *g, double v);
 void gauge_add(struct gauge *g, double v); /* the owner thread */
 double gauge_get(const struct gauge *g);
-void fcounter_add(struct fcounter *c, double v);
+void fcounter_add(struct fcounter *c, double v); /* any thread */
 double fcounter_get(const struct fcounter *c);
 void histogram_init(struct histogram *h, const double *bounds, size_t bounds_count);
 void histogram_observe(struct histogram *h, double v); /* any thread */
@@ -69,7 +69,8 @@ struct metric_desc {
     { .type = METRIC_HISTOGRAM, .offset = offsetof(type_, field), .name = (name_), .help = (help_), \
       .vec_labels = (names), .bounds = (bounds_), .bounds_count = ARRAY_LEN(bounds_) }
 
-/* Creates the vectors that the rows name, inside *stats; call once before the stats are used. */
+/* Creates the vectors that the rows name and the histograms whose row has bounds, inside *stats; call once before the
+ * stats are used. Other histograms are the owner's to init. */
 void metric_stats_init(const struct metric_desc *descs, size_t count, void *stats);
 void metric_stats_deinit(const struct metric_desc *descs, size_t count, void *stats);
 
@@ -81,7 +82,7 @@ struct histogram *metric_vec_histogram(struct metric_vec *v, const struct str *v
 void metric_vec_clear(struct metric_vec *v);
 void metric_vec_remove(struct metric_vec *v, const struct str *values);
 
-/* Labels as text for a row that is not static: `const_labels` are appended to every series of the group. */
+/* All groups of a process, by family name. Thread: any; one walk at a time. */
 struct metric_registry;
 struct metric_registry *metric_registry_new(void);
 void metric_registry_free(struct metric_registry *r);

@@ -56,6 +56,7 @@ struct str_list {
 
 /* Cuts the text before the first `sep` off *rest into *head; false when *rest was exhausted before the call. The
  * last piece is what follows the last separator, so "a,,b" gives a, "", b; an empty text gives one empty piece. */
+/* A zeroed str ({0}) counts as exhausted. */
 bool str_split(struct str *rest, char sep, struct str *head);
 
 uint64_t str_hash(struct str s, uint64_t seed); /* for tables in memory; never leaves the process */
