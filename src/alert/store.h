@@ -24,6 +24,8 @@
 
 enum alert_memo { ALERT_MEMO_SILENCE, ALERT_MEMO_INHIBIT, ALERT_MEMO_DISPATCH, ALERT_MEMOS };
 
+enum alert_mark { ALERT_UNPROCESSED, ALERT_ACTIVE, ALERT_SUPPRESSED };
+
 struct alert_slot {
     const struct alert *value; /* its ends_at and updated_at may be older than the slot's: alert_slot_value() */
     struct wire_time ends_at, updated_at;
@@ -34,6 +36,7 @@ struct alert_slot {
     bool timeout;              /* ends_at was derived from resolve_timeout */
     bool listed;               /* false: collected, only referenced */
     bool held;                 /* restored, ran out while nobody was listening; see alert_store_restored() */
+    enum alert_mark mark;      /* what the last flush found, for metrics */
     void *memo[ALERT_MEMOS];
 };
 
@@ -106,13 +109,14 @@ struct alert_slot *alert_store_next(const struct alert_store *st, uint32_t *curs
 size_t alert_store_candidates(const struct alert_store *st, struct str name, struct str value, const uint32_t **indexes);
 struct alert_slot *alert_store_at(const struct alert_store *st, uint32_t index); /* NULL if it is not listed */
 
-/* ---- Digest, for peers that compare what they know ---- */
+/* ---- Buckets, for peers that compare what they know ---- */
 
-/* Alerts fall into buckets by fingerprint; a bucket's digest is the exclusive or of a hash of (fingerprint, ends_at,
- * updated_at) of its listed alerts. Equal digests: equal sets, but for 2^-64. */
-#define ALERT_DIGEST_BUCKETS 1024
-uint32_t alert_digest_bucket(fingerprint fp);
-uint64_t alert_store_digest(const struct alert_store *st, uint32_t bucket);
+/* Alerts fall into buckets by the first byte of their fingerprint. */
+#define ALERT_BUCKETS 256
+/* For each bucket the exclusive or of mix(fingerprint, resolved) over its listed alerts that are not resolved at `now`
+ * or ended after `since`. A walk: about 1 ms for 100,000 alerts. */
+void alert_store_digest(const struct alert_store *st, struct wire_time now, struct wire_time since,
+                        uint64_t (*mix)(uint64_t fp, bool resolved), uint64_t out[ALERT_BUCKETS]);
 struct alert_slot *alert_store_bucket_first(const struct alert_store *st, uint32_t bucket);
 struct alert_slot *alert_store_bucket_next(const struct alert_store *st, const struct alert_slot *s);
 
