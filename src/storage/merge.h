@@ -23,8 +23,9 @@ struct series_set *merge_series_sets(struct arena *a, struct series_set **v, siz
 /* Series with the same labels as one. */
 struct series *merge_series(struct arena *a, struct series **v, size_t n);
 
-/* Appends the samples of `from` to `into`, where times may interleave; at equal times what is in `into` (from index
- * n0 / hn0 on) stays. Also drops a float where a histogram of the same time is, and the reverse: one sample a time. */
-void columns_merge(struct columns *into, size_t n0, size_t hn0, const struct columns *from);
+/* c holds two runs of samples, each ascending: [n0, n1) and [n1, n) of the floats, [hn0, hn1) and [hn1, hn) of the
+ * histograms. Makes them one. At equal times, also of a float and a histogram, the first run's sample stays. Runs that
+ * do not interleave cost nothing. */
+void columns_join_runs(struct columns *c, size_t n0, size_t hn0, size_t n1, size_t hn1);
 
 #endif
