@@ -59,6 +59,8 @@ bool str_map_has(const struct str_map *m, struct str key);
 
 /* ---- One binding ---- */
 
+#define BIND_TYPE_ERRORS_MAX 64 /* kept; an err holds no more text than that */
+
 enum bind_result {
     BIND_OK,
     BIND_TYPE_ERROR, /* recorded; decoding goes on */
@@ -71,9 +73,9 @@ struct binding {
     const void *env;         /* for hooks of upper folders: model/config_types.h says what */
     /* Below: the binder's own. */
     struct err err;
-    struct str *type_errors;
-    size_t type_errors_count, type_errors_capacity;
-    bool fatal;
+    struct str *type_errors; /* BIND_TYPE_ERRORS_MAX of them once the first came */
+    size_t type_errors_count;
+    size_t type_errors_dropped;
 };
 
 /* Hooks of a scalar type: something that YAML holds in one node and C in one value. */
@@ -103,7 +105,7 @@ enum bind_kind {
     BIND_KIND_STR_LISTS,/* struct str_lists */
     BIND_KIND_SCALAR,   /* by hooks */
     BIND_KIND_SCALARS,  /* list of them: T *field; size_t field_count */
-    BIND_KIND_TREE,     /* const struct yaml_node *: any value, borrowed from the document */
+    BIND_KIND_TREE,     /* const struct yaml_node *: any value, borrowed from the document; a mapping if go_type is set */
     BIND_KIND_OBJECT,   /* struct in place */
     BIND_KIND_POINTER,  /* pointer to struct; NULL: absent or null */
     BIND_KIND_INLINE,   /* struct in place whose keys are the parent's */
@@ -148,9 +150,10 @@ struct bind_type {
     /* Reads the object from something that is not its mapping (a plain string, say). Returns BIND_OK with *taken set if
      * it did; otherwise the binder goes on as usual. */
     enum bind_result (*parse_short)(struct binding *b, const struct yaml_node *node, void *object, bool *taken);
+    /* Prints the object as something that is not its mapping; false: the binder goes on as usual. */
+    bool (*emit_short)(struct yaml_emitter *e, const void *object);
     size_t line_offset;  /* uint32_t: line of the object; 0: none (so it cannot be the first member) */
     size_t null_offset;  /* bool: the object was null; 0: none */
-    bool list_of_pointers; /* Go's list holds *T: only for type names in errors */
 };
 
 /* Fails to compile if the field has another type. */

@@ -19,6 +19,7 @@ enum yaml_kind { YAML_NULL, YAML_BOOL, YAML_INT, YAML_FLOAT, YAML_TIMESTAMP, YAM
 struct yaml_node;
 struct yaml_pair {
     const struct yaml_node *key, *value;
+    uint32_t group; /* 0: written here; else one number per mapping that a << brought in */
 };
 struct yaml_node {
     enum yaml_kind kind;   /* resolved */
@@ -33,7 +34,9 @@ struct yaml_node {
     double f;              /* YAML_FLOAT, and YAML_INT as a float */
     size_t n;              /* children or pairs */
     const struct yaml_node **items; /* YAML_SEQUENCE */
-    struct yaml_pair *pairs;        /* YAML_MAPPING, document order, merges applied; duplicates kept for the binder */
+    /* YAML_MAPPING: document order, a merged mapping's pairs in the place of its <<. Of equal keys the last one counts, as
+     * in go-yaml v2; equal keys of one group are the duplicates that strict readers refuse. */
+    const struct yaml_pair *pairs;
     struct str tag;        /* explicit tag, empty if none */
 };
 
@@ -49,7 +52,10 @@ struct yaml_doc {
 MUST_CHECK bool yaml_parse(struct yaml_doc *doc, struct str text, struct err *err);
 void yaml_doc_deinit(struct yaml_doc *doc);
 
-const struct yaml_node *yaml_get(const struct yaml_node *map, struct str key); /* NULL if absent */
+const struct yaml_node *yaml_get(const struct yaml_node *map, struct str key); /* the last one; NULL if absent */
 const char *yaml_kind_name(enum yaml_kind kind);                               /* "!!str" ... */
+
+/* What go-yaml v2 takes an unquoted, untagged text for. Fills kind, b, i, u, is_u64 and f of *out. */
+void yaml_resolve(struct str text, struct yaml_node *out);
 
 #endif
