@@ -68,8 +68,8 @@ static void syntax_of_go_that_re2_lacks_is_taken(void **state)
     assert_true(matches("(?<n>a)b", REGEX_ANCHORED, "ab"));
     assert_true(matches("\\p{Letter}+", REGEX_ANCHORED, "é"));
     assert_true(matches("a(?i)*", REGEX_ANCHORED, "aaa"));
-    assert_true(matches("\\Qa.b", REGEX_ANCHORED, "a.b"));
-    assert_false(matches("\\Qa.b", REGEX_ANCHORED, "axb"));
+    assert_true(matches("^\\Qa.b", 0, "a.b"));
+    assert_false(matches("^\\Qa.b", 0, "axb"));
 }
 
 static void anchored_needs_the_whole_text(void **state)
@@ -211,7 +211,7 @@ static void a_program_too_large_is_refused(void **state)
 {
     (void)state;
     struct err err = { 0 };
-    assert_null(regex_compile(STR("((\\pL{100}){10}x){2,}(\\pL{1000}\\pN{1000})*"), 0, &err));
+    assert_null(regex_compile(STR("(\\pL{1000})"), 0, &err));
     assert_int_equal(err.code, ERR_LIMIT);
     assert_string_equal(err.text, "error parsing regexp: expression too large");
 }
