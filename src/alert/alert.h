@@ -34,6 +34,7 @@ struct alert_spec {
     bool timeout;
 };
 struct alert *alert_new(const struct alert_spec *spec);
+struct alert_spec alert_spec_of(const struct alert *a); /* borrows from a */
 struct alert *alert_retain(const struct alert *a);
 void alert_release(const struct alert *a);
 
@@ -41,5 +42,7 @@ void alert_release(const struct alert *a);
 bool alert_resolved_at(const struct alert *a, struct wire_time now);
 /* The merge of spec 4.1: a new value (or `fresh` retained) from what is stored and what arrived. */
 struct alert *alert_merge(const struct alert *stored, const struct alert *fresh, struct wire_time now);
+/* The same over what values are made of: borrows from both. */
+struct alert_spec alert_spec_merge(const struct alert_spec *stored, const struct alert_spec *fresh, struct wire_time now);
 
 #endif

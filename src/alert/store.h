@@ -46,11 +46,14 @@ enum alert_state alert_slot_state(const struct alert_slot *s, struct wire_time n
 const struct alert *alert_slot_value(struct alert_slot *s);
 
 struct alert_stats {
-    struct metric_vec *limited; /* alertmanager_alerts_limited_total */
+    struct counter limited;           /* alertmanager_alerts_limited_total */
+    struct metric_vec *limited_named; /* the same by alertname */
     struct gauge limit;
 };
 extern const struct metric_desc alert_metrics[];
 extern const size_t alert_metrics_count;
+extern const struct metric_desc alert_metrics_named[]; /* feature alert-names-in-metrics */
+extern const size_t alert_metrics_named_count;
 
 struct alert_store_options {
     int64_t per_alertname_limit; /* <= 0: none */
@@ -101,6 +104,7 @@ void alert_slot_release(struct alert_store *st, struct alert_slot *s);
 
 struct alert_slot *alert_store_get(const struct alert_store *st, fingerprint fp); /* listed or referenced; or NULL */
 size_t alert_store_count(const struct alert_store *st);      /* listed ones */
+size_t alert_store_held_count(const struct alert_store *st);
 uint64_t alert_store_version(const struct alert_store *st);  /* moves with every change, re-sends included */
 /* Walks the listed slots in order of index; NULL at the end. Slots may be added or taken off in between. */
 struct alert_slot *alert_store_next(const struct alert_store *st, uint32_t *cursor);
