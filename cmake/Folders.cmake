@@ -37,6 +37,7 @@ file(GLOB_RECURSE lib_sources CONFIGURE_DEPENDS tests/lib/*.c)
 if(lib_sources)
   add_library(tocsin_testlib STATIC ${lib_sources})
   # Only base: a unit test must not have to build every folder. What else a fixture calls, its program links.
+  target_include_directories(tocsin_testlib PUBLIC ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(tocsin_testlib PUBLIC tocsin_base PkgConfig::CMOCKA PkgConfig::JANSSON)
   target_include_directories(tocsin_testlib PUBLIC ${PROJECT_SOURCE_DIR}/tests)
   set(TESTLIB tocsin_testlib)

@@ -2,8 +2,10 @@
  *
  *     json_object(r) ; while (json_member(r, &key)) { if (str_eq(key, STR("a"))) json_str(r, &s); else json_skip(r); }
  *
- * The first error sticks: every later call returns false/zero, and json_finish() reports it with line, column and the
- * path ("alerts[3].labels"). Strings without escapes are slices of the input; others are unescaped into the arena.
+ * The first error sticks: every later call returns false/zero, and json_finish() reports it with line and column. What is
+ * no JSON is worded as Go's encoding/json does ("invalid character ']' looking for beginning of value"); what is JSON but
+ * not what the caller wanted carries its path ("alerts[3].labels: expected an object, got a string"). As in Go, which checks
+ * the whole text before it decodes, a text that is no JSON is reported as that, whatever was found before. Strings without escapes are slices of the input; others are unescaped into the arena.
  * Go's encoding/json decides where JSON leaves room: invalid UTF-8 becomes U+FFFD, lone surrogates likewise, duplicate
  * members are given in order. Depth is bounded by JSON_DEPTH_MAX. */
 #ifndef TOCSIN_JSON_READER_H
@@ -26,17 +28,18 @@ struct json_reader {
     struct arena *arena;
     int depth;
     bool failed;
-    uint8_t need_comma[JSON_DEPTH_MAX + 1];
+    bool syntax; /* the failure is one of JSON itself */
+    uint8_t frames[JSON_DEPTH_MAX + 1]; /* per depth: kind of container, and whether a comma is due */
     struct err err;
 };
 
 void json_reader_init(struct json_reader *r, struct str text, struct arena *arena);
-enum json_type json_peek(struct json_reader *r); /* type of the next value; JSON_NONE on error or end */
+enum json_type json_peek(struct json_reader *r); /* type of the next value; JSON_NONE on error or at the end */
 bool json_object(struct json_reader *r);         /* enters { */
 bool json_member(struct json_reader *r, struct str *key); /* next member's key; false at } or error */
 bool json_array(struct json_reader *r);          /* enters [ */
 bool json_element(struct json_reader *r);        /* true if there is a next element; false at ] or error */
-bool json_str(struct json_reader *r, struct str *s);
+bool json_str(struct json_reader *r, struct str *s); /* valid as long as the text and the arena */
 bool json_bool(struct json_reader *r, bool *v);
 bool json_null(struct json_reader *r);
 bool json_number(struct json_reader *r, struct str *text); /* its text */
@@ -44,8 +47,9 @@ bool json_f64(struct json_reader *r, double *v);
 bool json_i64(struct json_reader *r, int64_t *v);
 bool json_skip(struct json_reader *r);
 bool json_raw(struct json_reader *r, struct str *text); /* the next value's bytes, checked */
-bool json_fail(struct json_reader *r, const char *fmt, ...) PRINTF_LIKE(2, 3); /* the caller's own objection */
-/* True if all was read without error and nothing but white space follows. */
+/* The caller's own objection to what was read last; the path is put before it. Returns false. */
+bool json_fail(struct json_reader *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* True if all was read without error and nothing but white space follows. Containers that were entered have been left. */
 MUST_CHECK bool json_finish(struct json_reader *r, struct err *err);
 
 #endif
