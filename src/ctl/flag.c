@@ -18,7 +18,7 @@
 #define ARGS_FILE_MAX (1024 * 1024)
 
 struct tokens {
-    struct str *v;
+    const struct str *v;
     size_t n, at;
     bool flags_over; /* -- was seen */
 };
@@ -59,7 +59,7 @@ static bool set_number(const struct flag *f, struct str value, char *field, stru
     case FLAG_GO_DURATION:
         return go_duration_parse(value, (int64_t *)(void *)field, err);
     case FLAG_PROM_DURATION:
-        if (prom_duration_parse(value, (int64_t *)(void *)field, &cause))
+        if (duration_parse(value, (int64_t *)(void *)field, &cause))
             return true;
         *err = cause;
         return false;

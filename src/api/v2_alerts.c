@@ -1,0 +1,377 @@
+/* GET /api/v2/alerts and /api/v2/alerts/groups: reading a view. The view is made once per change of the store by the alert
+ * thread; filtering, sorting and encoding happen here, on the thread that writes to the connection, piece by piece: a client
+ * that does not read holds one view and one piece.
+ *
+ * Order: alerts by fingerprint; groups by label set, then receiver; alerts of a group by job, instance, label set. */
+#include "api/api.h"
+
+#include "base/mem.h"
+#include "json/writer.h"
+
+#include <stdlib.h>
+
+#define PIECE_BYTES (48 * 1024)
+
+struct listed_group {
+    const struct dispatch_group_row *row;
+    uint32_t *alerts; /* rows that passed, in order */
+    size_t alerts_count;
+};
+
+struct listing {
+    const struct api *api;
+    struct arena *arena;
+    struct dispatch_view *view;
+    struct wire_time now;
+    struct matchers filters;
+    struct api_receiver_filter receivers;
+    bool active, silenced, inhibited, muted;
+    bool groups_wanted;
+    bool prepared;
+
+    const bool *route_passes; /* by route index */
+    uint32_t *rows;           /* /alerts: what is listed */
+    size_t rows_count;
+    struct listed_group *groups;
+    size_t groups_count;
+    const struct str **receivers_of; /* by row: where its receivers begin, /groups only */
+    uint32_t *receivers_count;
+    size_t at; /* next to write */
+    struct json_writer json;
+};
+
+static void listing_end(void *arg)
+{
+    struct listing *l = arg;
+    matchers_deinit(&l->filters);
+    api_receiver_filter_deinit(&l->receivers);
+    if (l->receivers.config)
+        config_release(l->receivers.config);
+    if (l->view)
+        dispatch_view_release(l->view);
+    l->view = NULL;
+}
+
+/* ---- which ones ---- */
+
+static bool suppressed(const struct dispatch_alert_row *row)
+{
+    return row->inhibited || row->silenced_by_count > 0;
+}
+
+static bool row_passes(const struct listing *l, const struct dispatch_alert_row *row)
+{
+    if (!row->held && wire_time_cmp(row->ends_at, l->now) < 0)
+        return false;
+    if (!l->active && !suppressed(row))
+        return false;
+    if (!l->silenced && row->silenced_by_count > 0)
+        return false;
+    if (!l->inhibited && row->inhibited)
+        return false;
+    return matchers_match(&l->filters, row->alert->labels);
+}
+
+static bool routes_pass(const struct listing *l, const struct dispatch_alert_row *row)
+{
+    for (size_t i = 0; i < row->routes_count; i++)
+        if (l->route_passes[row->routes[i]])
+            return true;
+    return false;
+}
+
+/* qsort has no argument; the view is all that the orders need. */
+static _Thread_local const struct dispatch_alert_row *sorted_rows;
+
+static int by_fingerprint(const void *a, const void *b)
+{
+    fingerprint x = sorted_rows[*(const uint32_t *)a].alert->fp, y = sorted_rows[*(const uint32_t *)b].alert->fp;
+    return x < y ? -1 : x > y;
+}
+
+/* A present label goes before an absent one; two present ones by value. */
+static int by_label(struct labels a, struct labels b, struct str name)
+{
+    bool in_a = labels_has(a, name), in_b = labels_has(b, name);
+    if (in_a != in_b)
+        return in_a ? -1 : 1;
+    return in_a ? str_cmp(labels_get(a, name), labels_get(b, name)) : 0;
+}
+
+static int by_job(const void *a, const void *b)
+{
+    struct labels x = sorted_rows[*(const uint32_t *)a].alert->labels;
+    struct labels y = sorted_rows[*(const uint32_t *)b].alert->labels;
+    int order = by_label(x, y, STR("job"));
+    if (order == 0)
+        order = by_label(x, y, STR("instance"));
+    return order ? order : labels_cmp(x, y);
+}
+
+static int by_group(const void *a, const void *b)
+{
+    const struct listed_group *x = a, *y = b;
+    int order = labels_cmp(x->row->labels, y->row->labels);
+    return order ? order : str_cmp(x->row->route->receiver, y->row->route->receiver);
+}
+
+static void pick_alerts(struct listing *l)
+{
+    const struct dispatch_view *v = l->view;
+    l->rows = arena_alloc_array(l->arena, v->alerts_count, sizeof *l->rows);
+    for (size_t i = 0; i < v->alerts_count; i++)
+        if (row_passes(l, &v->alerts[i]) && routes_pass(l, &v->alerts[i]))
+            l->rows[l->rows_count++] = (uint32_t)i;
+    sorted_rows = v->alerts;
+    qsort(l->rows, l->rows_count, sizeof *l->rows, by_fingerprint);
+}
+
+static int by_str(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* For each alert of the groups that are listed: the receivers of those groups, sorted. */
+static void pick_receivers(struct listing *l)
+{
+    size_t rows = l->view->alerts_count, total = 0;
+    l->receivers_count = arena_alloc_array(l->arena, rows, sizeof *l->receivers_count);
+    l->receivers_of = arena_alloc_array(l->arena, rows, sizeof *l->receivers_of);
+    for (size_t g = 0; g < l->groups_count; g++)
+        for (size_t i = 0; i < l->groups[g].alerts_count; i++, total++)
+            l->receivers_count[l->groups[g].alerts[i]]++;
+    struct str *names = arena_alloc_array(l->arena, total, sizeof *names);
+    struct str **fill = arena_alloc_array(l->arena, rows, sizeof *fill);
+    for (size_t r = 0, at = 0; r < rows; at += l->receivers_count[r], r++)
+        l->receivers_of[r] = fill[r] = names + at;
+    for (size_t g = 0; g < l->groups_count; g++)
+        for (size_t i = 0; i < l->groups[g].alerts_count; i++)
+            *fill[l->groups[g].alerts[i]]++ = l->groups[g].row->route->receiver;
+    for (size_t r = 0; r < rows; r++)
+        if (l->receivers_count[r] > 1)
+            qsort(fill[r] - l->receivers_count[r], l->receivers_count[r], sizeof *names, by_str);
+}
+
+static void pick_groups(struct listing *l)
+{
+    const struct dispatch_view *v = l->view;
+    l->groups = arena_alloc_array(l->arena, v->groups_count, sizeof *l->groups);
+    sorted_rows = v->alerts;
+    for (size_t g = 0; g < v->groups_count; g++) {
+        const struct dispatch_group_row *row = &v->groups[g];
+        if (!l->route_passes[row->route->index] || (!l->muted && row->muted_by_count > 0))
+            continue;
+        struct listed_group *out = &l->groups[l->groups_count];
+        *out = (struct listed_group){ .row = row,
+                                      .alerts = arena_alloc_array(l->arena, row->alerts_count, sizeof *out->alerts) };
+        for (size_t i = 0; i < row->alerts_count; i++)
+            if (row_passes(l, &v->alerts[row->alerts[i]]))
+                out->alerts[out->alerts_count++] = row->alerts[i];
+        if (out->alerts_count == 0)
+            continue;
+        qsort(out->alerts, out->alerts_count, sizeof *out->alerts, by_job);
+        l->groups_count++;
+    }
+    qsort(l->groups, l->groups_count, sizeof *l->groups, by_group);
+    pick_receivers(l);
+}
+
+static void prepare(struct listing *l)
+{
+    size_t routes = l->view ? route_tree_count(l->view->routes) : 0;
+    bool *passes = arena_alloc_array(l->arena, routes, sizeof *passes);
+    for (size_t i = 0; i < routes; i++)
+        passes[i] = api_receiver_passes(&l->receivers, route_tree_at(l->view->routes, i)->receiver);
+    l->route_passes = passes;
+    if (l->view && l->groups_wanted)
+        pick_groups(l);
+    else if (l->view)
+        pick_alerts(l);
+    l->prepared = true;
+}
+
+/* ---- how they read ---- */
+
+static void write_labels(struct json_writer *w, struct labels ls)
+{
+    jw_object(w);
+    for (size_t i = 0; i < ls.n; i++)
+        jw_kv(w, ls.v[i].name, ls.v[i].value);
+    jw_object_end(w);
+}
+
+static void write_time(struct json_writer *w, struct str key, struct wire_time t)
+{
+    jw_key(w, key);
+    buf_byte(w->out, '"');
+    rfc3339_write_ms(w->out, t);
+    buf_byte(w->out, '"');
+    w->need_comma = true;
+}
+
+static void write_strs(struct json_writer *w, struct str key, const struct str *v, size_t n)
+{
+    jw_key(w, key);
+    jw_array(w);
+    for (size_t i = 0; i < n; i++)
+        jw_str(w, v[i]);
+    jw_array_end(w);
+}
+
+static void write_fingerprint(struct json_writer *w, fingerprint f)
+{
+    struct buf *out = w->out;
+    buf_byte(out, '"');
+    fingerprint_write(out, f);
+    buf_byte(out, '"');
+    w->need_comma = true;
+}
+
+static void write_status(struct json_writer *w, const struct dispatch_alert_row *row, const struct str *muted_by,
+                         size_t muted_by_count)
+{
+    jw_key(w, STR("status"));
+    jw_object(w);
+    jw_key(w, STR("inhibitedBy"));
+    jw_array(w);
+    if (row->inhibited)
+        write_fingerprint(w, row->inhibited_by);
+    jw_array_end(w);
+    write_strs(w, STR("mutedBy"), muted_by, muted_by_count);
+    write_strs(w, STR("silencedBy"), row->silenced_by, row->silenced_by_count);
+    jw_kv(w, STR("state"), suppressed(row) || muted_by_count ? STR("suppressed") : STR("active"));
+    jw_object_end(w);
+}
+
+static void write_receiver_name(struct json_writer *w, struct str name)
+{
+    jw_object(w);
+    jw_kv(w, STR("name"), name);
+    jw_object_end(w);
+}
+
+static void write_alert(struct listing *l, uint32_t index, const struct dispatch_group_row *group)
+{
+    struct json_writer *w = &l->json;
+    const struct dispatch_alert_row *row = &l->view->alerts[index];
+    const struct alert *a = row->alert;
+    jw_object(w);
+    jw_key(w, STR("annotations"));
+    write_labels(w, a->annotations);
+    write_time(w, STR("endsAt"), row->ends_at);
+    jw_key(w, STR("fingerprint"));
+    write_fingerprint(w, a->fp);
+    jw_key(w, STR("receivers"));
+    jw_array(w);
+    if (group)
+        for (size_t i = 0; i < l->receivers_count[index]; i++)
+            write_receiver_name(w, l->receivers_of[index][i]);
+    else
+        for (size_t i = 0; i < row->routes_count; i++)
+            write_receiver_name(w, route_tree_at(l->view->routes, row->routes[i])->receiver);
+    jw_array_end(w);
+    write_time(w, STR("startsAt"), a->starts_at);
+    write_status(w, row, group ? group->muted_by : NULL, group ? group->muted_by_count : 0);
+    write_time(w, STR("updatedAt"), row->updated_at);
+    if (a->generator_url.n)
+        jw_kv(w, STR("generatorURL"), a->generator_url);
+    jw_key(w, STR("labels"));
+    write_labels(w, a->labels);
+    jw_object_end(w);
+}
+
+static void write_group(struct listing *l, const struct listed_group *g)
+{
+    struct json_writer *w = &l->json;
+    jw_object(w);
+    jw_key(w, STR("alerts"));
+    jw_array(w);
+    for (size_t i = 0; i < g->alerts_count; i++)
+        write_alert(l, g->alerts[i], g->row);
+    jw_array_end(w);
+    jw_key(w, STR("labels"));
+    write_labels(w, g->row->labels);
+    jw_key(w, STR("receiver"));
+    write_receiver_name(w, g->row->route->receiver);
+    jw_key(w, STR("routeLabels"));
+    write_labels(w, l->api->route_labels ? l->api->route_labels(l->api->route_labels_arg, l->arena, l->view, g->row)
+                                         : (struct labels){ 0 });
+    jw_object_end(w);
+}
+
+static bool listing_pull(void *arg, struct buf *out, bool *done)
+{
+    struct listing *l = arg;
+    l->json.out = out;
+    if (!l->prepared) {
+        prepare(l);
+        json_writer_init(&l->json, out);
+        jw_array(&l->json);
+    }
+    size_t from = out->n, total = l->groups_wanted ? l->groups_count : l->rows_count;
+    while (l->at < total && out->n - from < PIECE_BYTES) {
+        if (l->groups_wanted)
+            write_group(l, &l->groups[l->at]);
+        else
+            write_alert(l, l->rows[l->at], NULL);
+        l->at++;
+    }
+    *done = l->at == total;
+    if (*done) {
+        jw_array_end(&l->json);
+        buf_byte(out, '\n');
+    }
+    return true;
+}
+
+/* ---- the requests ---- */
+
+static void view_done(struct api_ask *q)
+{
+    struct api_call *c = q->user;
+    struct listing *l = q->carrier[3];
+    if (!q->ok) {
+        listing_end(l);
+        api_answer_string(c, q->err.code == ERR_UNAVAILABLE ? 503 : 500, err_text(&q->err));
+        return;
+    }
+    l->view = q->view;
+    l->now = q->now;
+    api_answer_pull(c, listing_pull, l, listing_end);
+}
+
+static void list(struct api_call *c, bool groups)
+{
+    struct http_params ps;
+    struct err err = { 0 };
+    struct listing *l = ARENA_NEW(c->req->arena, struct listing);
+    http_params_parse(c->req->arena, c->req->query, &ps);
+    l->api = c->api;
+    l->arena = c->req->arena;
+    l->groups_wanted = groups;
+    l->active = api_param_bool(&ps, STR("active"), true);
+    l->silenced = api_param_bool(&ps, STR("silenced"), true);
+    l->inhibited = api_param_bool(&ps, STR("inhibited"), true);
+    l->muted = api_param_bool(&ps, STR("muted"), true);
+    if (!api_param_matchers(c, &ps, STR("filter"), &l->filters, &err) ||
+        !api_receiver_filter_init(c, &ps, &l->receivers, &err)) {
+        l->receivers.config = NULL;
+        listing_end(l);
+        api_answer_string(c, 400, err_text(&err));
+        return;
+    }
+    if (c->config)
+        l->receivers.config = config_retain(c->config);
+    c->ask.carrier[3] = l;
+    api_ask(c, groups ? API_GROUPS : API_ALERTS, view_done);
+}
+
+void api_get_alerts(struct api_call *c)
+{
+    list(c, false);
+}
+
+void api_get_groups(struct api_call *c)
+{
+    list(c, true);
+}
