@@ -37,7 +37,7 @@ struct alert_store {
     struct map64 by_fp;
     size_t count;    /* listed */
     size_t held_count;
-    uint64_t version;
+    uint64_t version, stamp;
     uint32_t buckets[ALERT_BUCKETS]; /* first slot's index + 1 */
     struct label_index labels;
     struct limit limit;
@@ -252,6 +252,11 @@ void alert_store_free(struct alert_store *st)
 struct alert_stats *alert_store_stats(struct alert_store *st)
 {
     return &st->stats;
+}
+
+uint64_t alert_store_stamp(struct alert_store *st)
+{
+    return ++st->stamp;
 }
 
 void alert_store_on_end(struct alert_store *st, enum alert_memo which, void (*end)(void *arg, struct alert_slot *s),

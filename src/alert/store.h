@@ -63,6 +63,8 @@ struct alert_store;
 struct alert_store *alert_store_new(const struct alert_store_options *options);
 void alert_store_free(struct alert_store *st); /* every reference must have been given back */
 struct alert_stats *alert_store_stats(struct alert_store *st);
+/* A number never given before: what a folder's memo words are stamped with, to tell its generations apart. */
+uint64_t alert_store_stamp(struct alert_store *st);
 /* Called when a slot ends, with what the word holds if that is not NULL. */
 void alert_store_on_end(struct alert_store *st, enum alert_memo which, void (*end)(void *arg, struct alert_slot *s),
                         void *arg);
