@@ -37,7 +37,9 @@ void loop_stop(struct loop *l);  /* any thread; the current turn is finished fir
 void loop_turn(struct loop *l, int64_t timeout_ms);
 mono_ms loop_now(struct loop *l); /* the clock, read at most once per callback turn */
 bool loop_is_owner(const struct loop *l);
-struct uv_loop_s *loop_uv(struct loop *l); /* for the files of io/ only */
+/* For the files of io/ only: the libuv loop, and what each of their callbacks calls first (lag is measured from there). */
+struct uv_loop_s *loop_uv(struct loop *l);
+void loop_turn_begin(struct loop *l);
 
 /* Timers. Zero-initialised and given fire, then armed; the struct belongs to the caller. A periodic timer re-arms
  * before it fires; late turns are not made up for. */
