@@ -12,6 +12,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/utf8.h"
 #include "yaml/bind_int.h"
 #include "yaml/go_duration_int.h"
@@ -313,14 +314,47 @@ static enum bind_result check_tree(struct binding *b, const struct yaml_node *no
     return BIND_OK;
 }
 
-static void write_go_key(struct buf *out, const struct yaml_node *key)
+/* As Go's %#v, bounded: for error texts and as the identity of a key. */
+static void write_go_value(struct buf *out, const struct yaml_node *v)
 {
-    if (key->kind == YAML_STRING || key->kind == YAML_TIMESTAMP)
-        go_quote(out, key->text);
-    else if (key->kind == YAML_NULL)
-        buf_c(out, "<nil>");
-    else
-        buf_str(out, key->text);
+    if (out->n > ERR_TEXT_MAX)
+        return;
+    switch (v->kind) {
+    case YAML_NULL:
+        buf_c(out, "interface {}(nil)");
+        return;
+    case YAML_BOOL:
+        buf_c(out, v->b ? "true" : "false");
+        return;
+    case YAML_INT:
+        if (v->is_u64)
+            buf_printf(out, "0x%llx", (unsigned long long)v->u);
+        else
+            buf_i64(out, v->i);
+        return;
+    case YAML_FLOAT:
+        num_write_f64(out, v->f, 'g', -1);
+        return;
+    case YAML_TIMESTAMP:
+    case YAML_STRING:
+        go_quote(out, v->text);
+        return;
+    case YAML_SEQUENCE:
+    case YAML_MAPPING:
+        break;
+    }
+    bool map = v->kind == YAML_MAPPING;
+    buf_c(out, map ? "map[interface {}]interface {}{" : "[]interface {}{");
+    for (size_t i = 0; i < v->n; i++) {
+        if (i)
+            buf_c(out, ", ");
+        if (map) {
+            write_go_value(out, v->pairs[i].key);
+            buf_byte(out, ':');
+        }
+        write_go_value(out, map ? v->pairs[i].value : v->items[i]);
+    }
+    buf_byte(out, '}');
 }
 
 static enum bind_result check_tree_map(struct binding *b, const struct yaml_node *node)
@@ -329,16 +363,18 @@ static enum bind_result check_tree_map(struct binding *b, const struct yaml_node
     enum bind_result r = BIND_OK;
     for (size_t i = 0; r != BIND_FAIL && i < node->n; i++) {
         const struct yaml_pair *pair = &node->pairs[i];
-        if (is_collection(pair->key)) {
-            r = bind_fail(b, pair->key, "yaml: invalid map key: %s",
-                          pair->key->kind == YAML_MAPPING ? "map[interface {}]interface {}{}" : "[]interface {}{}");
-            break;
-        }
-        r = check_tree(b, pair->value);
         struct buf key = { 0 };
-        write_go_key(&key, pair->key);
+        r = check_tree(b, pair->key);
+        if (bind_is_null(pair->key))
+            buf_c(&key, "<nil>");
+        else
+            write_go_value(&key, pair->key);
         struct str text = arena_str(b->arena, buf_view(&key));
         buf_deinit(&key);
+        if (r != BIND_FAIL && is_collection(pair->key))
+            r = bind_fail(b, pair->key, "yaml: invalid map key: %.*s", STR_ARG(text));
+        if (r != BIND_FAIL)
+            r = check_tree(b, pair->value);
         if (r != BIND_FAIL && map_put(&seen, text, &seen))
             record(b, "line %u: key %.*s already set in map", pair->value->line, STR_ARG(text));
     }

@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <stdarg.h>
 #include <yaml.h>
 
 #define TAG_PREFIX STR("tag:yaml.org,2002:")
@@ -40,6 +41,7 @@ struct composer {
     struct arena *arena;
     yaml_parser_t parser;
     struct err *err;
+    struct err later;   /* the first objection to a document that is well-formed: syntax errors behind it come first */
     struct map anchors; /* name -> struct composed */
     struct item *items;
     size_t items_count, items_capacity;
@@ -67,6 +69,20 @@ static bool fail_syntax(struct composer *c)
     if (line != 0)
         return err_set_at(c->err, ERR_INVALID, at, column, "yaml: line %zu: %s", line, problem);
     return err_set_at(c->err, ERR_INVALID, at, column, "yaml: %s", problem);
+}
+
+/* go-yaml parses a document completely before it looks at what it means. */
+static bool PRINTF_LIKE(3, 4) object_later(struct composer *c, const struct yaml_node *at, const char *fmt, ...)
+{
+    if (c->later.code != ERR_NONE)
+        return true;
+    va_list ap;
+    va_start(ap, fmt);
+    err_vset(&c->later, ERR_INVALID, fmt, ap);
+    va_end(ap);
+    c->later.line = at->line;
+    c->later.column = at->column;
+    return true;
 }
 
 static bool fail_limit(struct composer *c, const char *what)
@@ -171,8 +187,10 @@ static bool compose_alias(struct composer *c, const yaml_event_t *ev, struct com
     uint32_t line = (uint32_t)ev->start_mark.line + 1;
     if (!n)
         return err_set_at(c->err, ERR_INVALID, line, 0, "yaml: unknown anchor '%.*s' referenced", STR_ARG(name));
-    if (n->open)
-        return err_set_at(c->err, ERR_INVALID, line, 0, "yaml: anchor '%.*s' value contains itself", STR_ARG(name));
+    if (n->open) {
+        *out = new_node(c, ev); /* in its place, until the end */
+        return *out && object_later(c, &(*out)->node, "yaml: anchor '%.*s' value contains itself", STR_ARG(name));
+    }
     *out = n;
     return count_alias(c, add_steps(n->steps, 1));
 }
@@ -224,7 +242,7 @@ static bool decode_binary(struct composer *c, struct yaml_node *n)
     if (ok)
         ok = copy_text(c, buf_view(&b), &n->text);
     else
-        err_set_at(c->err, ERR_INVALID, n->line, n->column, "yaml: !!binary value contains invalid base64 data");
+        ok = object_later(c, n, "yaml: !!binary value contains invalid base64 data");
     buf_deinit(&b);
     return ok;
 }
@@ -253,8 +271,8 @@ static bool apply_tag(struct composer *c, struct yaml_node *n)
             n->kind = YAML_FLOAT;
             return true;
         }
-        return err_set_at(c->err, ERR_INVALID, n->line, n->column, "yaml: cannot decode %s `%.*s` as a %.*s",
-                          yaml_kind_name(n->kind), STR_ARG(n->text), STR_ARG(n->tag));
+        return object_later(c, n, "yaml: cannot decode %s `%.*s` as a %.*s", yaml_kind_name(n->kind), STR_ARG(n->text),
+                            STR_ARG(n->tag));
     }
     return true; /* !!str and everything that is not ours: the text */
 }
@@ -354,8 +372,7 @@ static bool merge(struct composer *c, struct composed *n, const struct yaml_node
     for (size_t i = 0; ok && i < value->n; i++)
         ok = value->items[i]->kind == YAML_MAPPING;
     if (!ok)
-        return err_set_at(c->err, ERR_INVALID, value->line, value->column,
-                          "yaml: map merge requires map or sequence of maps as the value");
+        return object_later(c, value, "yaml: map merge requires map or sequence of maps as the value");
     for (size_t i = value->n; ok && i-- > 0;) /* backwards: earlier ones take precedence */
         ok = merge_mapping(c, n, value->items[i]);
     return ok;
@@ -479,6 +496,10 @@ bool yaml_parse(struct yaml_doc *doc, struct str text, struct err *err)
     yaml_parser_delete(&c.parser);
     map_deinit(&c.anchors);
     mem_free(c.items);
+    if (ok && c.later.code != ERR_NONE) {
+        *err = c.later;
+        return false;
+    }
     if (ok)
         doc->root = root;
     return ok;

@@ -299,6 +299,8 @@ static int pair_cmp(const void *pa, const void *pb)
     }
     if (is_number(a) != is_number(b))
         return is_number(a) ? -1 : 1;
+    if ((a->kind == YAML_NULL) != (b->kind == YAML_NULL))
+        return a->kind == YAML_NULL ? -1 : 1;
     return yaml_key_cmp(a->text, b->text);
 }
 
