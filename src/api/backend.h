@@ -59,7 +59,7 @@ struct api_ask {
     char id_out[SILENCE_ID_TEXT];
     struct api_cluster cluster;
 
-    void *carrier[4]; /* the backend's own */
+    void *state;      /* the handler's own */
 };
 
 struct api_backend {

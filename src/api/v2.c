@@ -262,7 +262,7 @@ static void get_status(struct api_call *c)
 static void put_done(struct api_ask *q)
 {
     struct api_call *c = q->user;
-    const struct alerts_in *in = c->ask.carrier[3];
+    const struct alerts_in *in = c->ask.state;
     if (!q->ok)
         api_answer_string(c, q->err.code == ERR_UNAVAILABLE ? 503 : 500, err_text(&q->err));
     else if (in->errors.n)
@@ -289,7 +289,7 @@ static void post_alerts(struct api_call *c)
     counter_add_shared(&c->api->stats.invalid, in->invalid);
     c->ask.specs = in->specs;
     c->ask.specs_count = in->specs_count;
-    c->ask.carrier[3] = in;
+    c->ask.state = in;
     if (in->specs_count == 0) {
         c->ask.ok = true;
         c->ask.user = c;

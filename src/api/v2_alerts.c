@@ -329,7 +329,7 @@ static bool listing_pull(void *arg, struct buf *out, bool *done)
 static void view_done(struct api_ask *q)
 {
     struct api_call *c = q->user;
-    struct listing *l = q->carrier[3];
+    struct listing *l = q->state;
     if (!q->ok) {
         listing_end(l);
         api_answer_string(c, q->err.code == ERR_UNAVAILABLE ? 503 : 500, err_text(&q->err));
@@ -362,7 +362,7 @@ static void list(struct api_call *c, bool groups)
     }
     if (c->config)
         l->receivers.config = config_retain(c->config);
-    c->ask.carrier[3] = l;
+    c->ask.state = l;
     api_ask(c, groups ? API_GROUPS : API_ALERTS, view_done);
 }
 

@@ -126,7 +126,7 @@ static bool listing_pull(void *arg, struct buf *out, bool *done)
 static void list_done(struct api_ask *q)
 {
     struct api_call *c = q->user;
-    struct listing *l = q->carrier[3];
+    struct listing *l = q->state;
     l->view = q->silences;
     l->now = q->now;
     if (!q->ok) {
@@ -159,7 +159,7 @@ void api_get_silences(struct api_call *c)
         api_answer_string(c, 400, err_text(&err));
         return;
     }
-    c->ask.carrier[3] = l;
+    c->ask.state = l;
     api_ask(c, API_SILENCES, list_done);
 }
 

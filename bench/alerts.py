@@ -1,0 +1,189 @@
+"""./dev bench alerts: tocsin and Debian's Alertmanager on the same alerts, in turn."""
+import http.server
+import json
+import os
+import statistics
+import tempfile
+import threading
+import time
+
+from harness import Peer, alertmanager_config, show, timed
+
+CONFIG = """
+route:
+  receiver: none
+  group_by: [alertname, cluster]
+  group_wait: 1h
+  routes:
+%s
+receivers:
+- name: none
+"""
+NOTIFY_CONFIG = """
+route: {receiver: hook, group_by: [group], group_wait: 1s, group_interval: 1h, repeat_interval: 24h}
+receivers:
+- name: hook
+  webhook_configs: [{url: "http://127.0.0.1:%d/", send_resolved: false}]
+"""
+
+
+def stamp(t):
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(t))
+
+
+def alert(i, ends):
+    return {"labels": {"alertname": f"Alert{i % 100}", "cluster": f"c{i % 20}", "instance": f"node-{i}:9100", "job": "node",
+                       "severity": "warning" if i % 3 else "critical", "team": f"t{i % 80}"},
+            "annotations": {"summary": f"instance node-{i} is in trouble", "runbook": "https://runbooks.example/x"},
+            "startsAt": stamp(time.time() - 60), "endsAt": stamp(ends), "generatorURL": "http://prometheus.example/graph?g0.expr=x"}
+
+
+def batches(n, size, ends):
+    return [json.dumps([alert(i, ends) for i in range(at, min(n, at + size))]) for at in range(0, n, size)]
+
+
+def start(binary, kind, config, extra=()):
+    folder = tempfile.mkdtemp(prefix="tocsin-bench-config-")
+    path = alertmanager_config(folder, config)
+    return Peer(binary, kind, [f"--config.file={path}", "--storage.path={folder}/data", "--web.listen-address=127.0.0.1:{port}",
+                               "--cluster.listen-address=", "--log.level=error", *extra])
+
+
+def routes():
+    return "\n".join(f"  - {{receiver: none, matchers: ['team=\"t{i}\"']}}" for i in range(80))
+
+
+def idle(binary, kind):
+    ready, resident, anonymous = [], [], []
+    for _ in range(5):
+        peer = start(binary, kind, CONFIG % routes())
+        ready.append(peer.ready_ms)
+        time.sleep(1)
+        rss, anon, _ = peer.memory()
+        resident.append(rss)
+        anonymous.append(anon)
+        peer.stop()
+    return statistics.median(ready), statistics.median(resident), statistics.median(anonymous)
+
+
+def ingest(binary, kind, seconds):
+    peer = start(binary, kind, CONFIG % routes())
+    ends = time.time() + 3600
+    for body in batches(10000, 1000, ends):
+        peer.call("POST", "/api/v2/alerts", body)
+    bodies = batches(10000, 1000, ends + 60)
+    cpu, sent, until = peer.cpu(), 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        for body in bodies:
+            peer.call("POST", "/api/v2/alerts", body)
+            sent += 1000
+    rate = sent / (peer.cpu() - cpu)
+    one = timed(lambda: peer.call("GET", "/api/v2/alerts?filter=instance%3D%22node-77%3A9100%22"), 20) * 1000
+    everything = timed(lambda: peer.call("GET", "/api/v2/alerts"), 5) * 1000
+    peer.stop()
+    return rate, one, everything
+
+
+def memory(binary, kind, n):
+    peer = start(binary, kind, CONFIG % routes())
+    for body in batches(n, 1000, time.time() + 36000):
+        peer.call("POST", "/api/v2/alerts", body)
+    time.sleep(2)
+    rss = peer.memory()[0]
+    peer.stop()
+    return rss
+
+
+def silence(i):
+    return json.dumps({"matchers": [{"name": "instance", "value": f"node-{i}:9100", "isRegex": False, "isEqual": True},
+                                    {"name": "job", "value": "node", "isRegex": False, "isEqual": True}],
+                       "startsAt": stamp(time.time()), "endsAt": stamp(time.time() + 36000), "createdBy": "bench", "comment": "c"})
+
+
+def silences(binary, kind, n):
+    peer = start(binary, kind, CONFIG % routes())
+    for body in batches(10000, 1000, time.time() + 36000):
+        peer.call("POST", "/api/v2/alerts", body)
+    for i in range(n):
+        peer.call("POST", "/api/v2/silences", silence(i + 20000))
+    peer.call("GET", "/api/v2/alerts")
+    took = []
+    for i in range(3):
+        peer.call("POST", "/api/v2/silences", silence(i))
+        started = time.perf_counter()
+        peer.call("GET", "/api/v2/alerts?filter=instance%3D%22node-77%3A9100%22")
+        took.append((time.perf_counter() - started) * 1000)
+    peer.stop()
+    return statistics.median(took)
+
+
+class Sink(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    times = []
+
+    def do_POST(self):
+        arrived = time.time()
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        Sink.times.append(arrived)
+
+    def log_message(self, *_):
+        pass
+
+
+class Listener(http.server.ThreadingHTTPServer):
+    request_queue_size = 1024
+    daemon_threads = True
+
+
+def notify(binary, kind, groups):
+    sink = Listener(("127.0.0.1", 0), Sink)
+    threading.Thread(target=sink.serve_forever, daemon=True).start()
+    peer = start(binary, kind, NOTIFY_CONFIG % sink.server_address[1])
+    late = []
+    for i in range(10):
+        Sink.times.clear()
+        posted = time.time()
+        peer.call("POST", "/api/v2/alerts", json.dumps([{"labels": {"alertname": "L", "group": f"late{i}"}}]))
+        while not Sink.times:
+            time.sleep(0.001)
+        late.append((Sink.times[0] - posted - 1) * 1000)
+    Sink.times.clear()
+    body = [{"labels": {"alertname": "A", "group": f"g{i}", "instance": f"i{i}"}, "annotations": {"s": "x"}} for i in range(groups)]
+    cpu = peer.cpu()
+    for at in range(0, groups, 1000):
+        peer.call("POST", "/api/v2/alerts", json.dumps(body[at:at + 1000]))
+    end = time.monotonic() + 120
+    while len(Sink.times) < groups and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    if len(Sink.times) != groups:
+        print(f"  {kind}: {len(Sink.times)} notifications for {groups} groups")
+    per = (peer.cpu() - cpu) / groups * 1000
+    peak = peer.memory()[2]
+    peer.stop()
+    sink.shutdown()
+    return statistics.median(late), per, peak
+
+
+def run(opt):
+    servers = [(opt.alertmanager, "am"), (os.path.join(opt.bin, "tocsin"), "tocsin")]
+    quick = opt.quick
+    i, g, m, s, n = ([f(*x) for x in servers] for f in (
+        idle, lambda b, k: ingest(b, k, 3 if quick else 10), lambda b, k: memory(b, k, 100000),
+        lambda b, k: silences(b, k, 1000 if quick else 10000), lambda b, k: notify(b, k, 1000 if quick else 10000)))
+    show("alerts: Debian's Alertmanager and tocsin", [
+        ("re-sent alerts per CPU-second (thousands)", g[0][0] / 1e3, g[1][0] / 1e3, "k", True, ">= 15x"),
+        ("resident with 100,000 active alerts", m[0], m[1], "MiB", False, ">= 10x"),
+        ("GET one match among 10,000", g[0][1], g[1][1], "ms", False, "<= 1 ms"),
+        ("GET all 10,000", g[0][2], g[1][2], "ms", False, "<= 20 ms"),
+        ("first GET after a new silence", s[0], s[1], "ms", False, "<= 20 ms"),
+        ("webhook after its group is due", n[0][0], n[1][0], "ms", False, "<= 1 ms"),
+        ("CPU per notification", n[0][1], n[1][1], "ms", False, ">= 5x"),
+        ("peak memory of the burst", n[0][2], n[1][2], "MiB", False, ">= 10x"),
+        ("ready after exec", i[0][0], i[1][0], "ms", False, "<= 15 ms"),
+        ("idle, resident", i[0][1], i[1][1], "MiB", False, "<= 14 MiB"),
+        ("idle, anonymous", i[0][2], i[1][2], "MiB", False, "<= 4 MiB"),
+    ])

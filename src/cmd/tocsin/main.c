@@ -1,0 +1,63 @@
+/* The server's entry: the command line, the log, then app. */
+#include "app/app.h"
+#include "app/options.h"
+#include "base/log.h"
+#include "ctl/flag.h"
+#include "io/clock_io.h"
+#include "io/signals.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static int usage_error(const struct err *err)
+{
+    fprintf(stderr, "tocsin: error: %s, try --help\n", err->text);
+    return 1;
+}
+
+static int show_help(const struct command_line *cl)
+{
+    struct buf out = { 0 };
+    command_line_help(cl, "tocsin", "An Alertmanager-compatible alert cluster with Prometheus's store built in.", &out);
+    fwrite(out.p, 1, out.n, stdout);
+    buf_deinit(&out);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct arena arena;
+    struct options options = { 0 };
+    struct err err = { 0 };
+    enum log_level level;
+    enum log_format format;
+    signals_block();
+    arena_init(&arena, ARENA_NO_LIMIT);
+    struct command_line cl = { .arena = &arena, .values = &options };
+    int code;
+    if (!command_line_parse(&cl, &tocsin_command, argc, argv, &err)) {
+        code = usage_error(&err);
+    } else if (cl.help || cl.help_long || cl.help_man) {
+        code = show_help(&cl);
+    } else if (cl.version) {
+        struct buf out = { 0 };
+        app_version_block(&out, STR("tocsin"));
+        fwrite(out.p, 1, out.n, stdout);
+        buf_deinit(&out);
+        code = 0;
+    } else {
+        options.config_file_given = command_line_given(&cl, STR("config.file"));
+        options.tsdb_path_given = command_line_given(&cl, STR("storage.tsdb.path"));
+        options.web_route_prefix_given = command_line_given(&cl, STR("web.route-prefix"));
+        bool ok = log_level_parse(options.log_level, &level) && log_format_parse(options.log_format, &format);
+        ASSERT(ok); /* the flags are enumerations */
+        clock_install_log();
+        log_configure(level, format);
+        for (size_t i = 0; i < tocsin_command.flags_count; i++)
+            if (tocsin_command.flags[i].inactive && command_line_given(&cl, str_c(tocsin_command.flags[i].name)))
+                log_warn("This flag is accepted and has no effect here", LOG_CSTR("flag", tocsin_command.flags[i].name));
+        code = app_run(&options);
+    }
+    arena_deinit(&arena);
+    return code;
+}
