@@ -1,5 +1,5 @@
 /* An append-only log of typed records, so that what was acknowledged survives the process. Records are framed and
- * checksummed; segments are files `journal.<n>` in one directory, n counting up without gaps:
+ * checksummed; segments are files `journal.<n>` in one directory, n counting up:
  *
  *     frame = u32 length | u32 crc32c | u8 type | payload      little-endian; length counts the payload,
  *                                                              the checksum covers type and payload
@@ -21,8 +21,8 @@
  * Folding: when a snapshot is about to be made, the owner calls journal_rotate(): later records go to a new segment, whose
  * number it returns. Once the snapshot is durable, journal_drop() removes the segments before that number (disk thread).
  *
- * Start: journal_open() replays every frame before a tear in segment order, then cuts a torn tail off. Frames after a tear
- * in a segment that is not the last are lost too, and counted; replay goes on with the next segment. */
+ * Start: journal_open() replays every frame before a tear in segment order and cuts a torn segment off there. What is behind
+ * a tear is lost and counted; replay goes on with the next segment. New records always start a new segment. */
 #ifndef TOCSIN_JOURNAL_JOURNAL_H
 #define TOCSIN_JOURNAL_JOURNAL_H
 
@@ -63,7 +63,8 @@ void journal_close(struct journal *j);
 
 /* Buffers a record; *ticket (may be NULL) rises with every record. ERR_LIMIT: buffer full or record too long. */
 MUST_CHECK bool journal_append(struct journal *j, uint8_t type, struct str payload, uint64_t *ticket, struct err *err);
-/* New records go to a new segment from here on; returns its number. What is buffered before still goes to the old one. */
+/* New records go to a new segment from here on; returns its number. What is buffered before still goes to the old one. If
+ * the current segment has no record yet it stays. */
 uint64_t journal_rotate(struct journal *j);
 size_t journal_buffered_bytes(const struct journal *j); /* not yet taken, or taken and not yet done */
 uint64_t journal_last_ticket(const struct journal *j);
@@ -86,9 +87,10 @@ void journal_done(struct journal *j, struct journal_batch *batch);
 /* Appends the batch to its segment, opening it if need be, and with `sync` waits until it is on the disk. On failure the
  * batch is unwritten and nothing of it will be replayed: the segment is cut back at once, or before the next write. */
 MUST_CHECK bool journal_write(struct journal *j, struct journal_batch *batch, bool sync, struct err *err);
-/* Syncs what earlier batches wrote without. */
+/* Syncs what earlier batches wrote without. As with fsync(2), what a failed sync lost is not known. */
 MUST_CHECK bool journal_sync(struct journal *j, struct err *err);
-/* Removes segments with numbers below `segment`. A failure leaves them for the next call. */
+/* Removes segments with numbers below `segment`, and writes no more to them: a batch for one of them counts as written. A
+ * failure leaves files for the next call. */
 MUST_CHECK bool journal_drop(struct journal *j, uint64_t segment, struct err *err);
 
 #endif
