@@ -1,0 +1,36 @@
+/* The mesh thread: gossip's edge on a loop of its own, and the table that ties its keys to the alert thread's states. Failure
+ * detection never waits for work here: bytes to merge go to the alert thread by mail.
+ *
+ * Thread: start, wait, leave on main; the spreading functions on the alert thread; status on any. */
+#ifndef TOCSIN_APP_MESH_THREAD_H
+#define TOCSIN_APP_MESH_THREAD_H
+
+#include "api/backend.h"
+#include "app/alert_thread.h"
+#include "app/options.h"
+#include "base/metric.h"
+#include "io/loop.h"
+#include "io/mailbox.h"
+
+struct mesh_thread;
+struct mesh_thread_options {
+    const struct options *options;
+    struct fs *fs;
+    uint64_t seed;
+    struct metric_registry *registry;
+    struct loop_metrics *loop_metrics;
+    struct mailbox_metrics *mailbox_metrics;
+};
+/* Binds the sockets; nothing is sent before mesh_thread_join(). Errors: an address that cannot be bound or advertised. */
+MUST_CHECK struct mesh_thread *mesh_thread_start(const struct mesh_thread_options *options, struct err *err);
+/* Begins to join its peers; from now on what they say goes to `alerts`. */
+void mesh_thread_join(struct mesh_thread *m, struct alert_thread *alerts);
+void mesh_thread_broadcast(struct mesh_thread *m, struct str key, struct str record);
+void mesh_thread_claim(struct mesh_thread *m, struct str bytes);
+void mesh_thread_alerts(struct mesh_thread *m, const struct dispatch_alert *alerts, size_t n);
+void mesh_thread_status(struct mesh_thread *m, struct arena *a, struct api_cluster *out);
+void mesh_thread_reload(struct mesh_thread *m); /* key file */
+/* Leaves the cluster (10 s at most) and frees; NULL is fine. */
+void mesh_thread_leave(struct mesh_thread *m);
+
+#endif
