@@ -91,8 +91,7 @@ static void listing_end(void *arg)
 
 static bool listed(const struct listing *l, const struct silence *s)
 {
-    bool broken = s->mute && s->sets_count > 0 && s->sets[0].n > 0; /* it does not compile: never shown */
-    return !broken && l->wanted[silence_state_at(s, l->now)] && silence_has_matchers(s, &l->filters);
+    return !s->uncompiled && l->wanted[silence_state_at(s, l->now)] && silence_has_matchers(s, &l->filters);
 }
 
 static void pick(struct listing *l)

@@ -17,7 +17,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "crypto/random.h"
+#include "crypto/aead.h"
 #include "http/url.h"
 #include "io/clock_io.h"
 #include "io/fs_posix.h"
