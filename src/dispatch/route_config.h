@@ -30,9 +30,6 @@ struct route_config {
 };
 extern const struct bind_type route_config_bind;
 
-/* Releases the regexes of the tree. */
-void route_config_deinit(struct route_config *r);
-
 /* Cross checks that need the names of the configuration; ERR_INVALID in upstream's words, children before parents. */
 typedef bool route_name_known(const void *arg, struct str name);
 MUST_CHECK bool route_config_check_receivers(const struct route_config *r, route_name_known *known, const void *arg,

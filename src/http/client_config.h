@@ -56,9 +56,9 @@ struct http_header_config {
     struct str_list values, secrets, files;
 };
 struct http_client_config {
-    const struct http_basic_auth *basic_auth;
+    struct http_basic_auth *basic_auth;
     struct http_authorization *authorization; /* bearer_token(_file) end up here */
-    const struct http_oauth2_config *oauth2;
+    struct http_oauth2_config *oauth2;
     struct str bearer_token, bearer_token_file; /* only between decoding and check */
     struct http_tls_config tls_config;
     bool follow_redirects, enable_http2;
@@ -78,6 +78,9 @@ extern const struct bind_type http_client_config_inline_bind;
 /* The defaults: redirects followed, HTTP/2 on. */
 void http_client_config_init(struct http_client_config *c);
 MUST_CHECK bool http_client_config_check(struct binding *b, void *object, struct err *err);
+/* What only shows when a client is built: secret references, TLS versions out of order. Upstream fails a start or a
+ * reload with it, not the reading of the file. */
+MUST_CHECK bool http_client_config_check_build(const struct http_client_config *c, struct err *err);
 /* File names relative to `base` become absolute, in the arena. */
 void http_client_config_resolve(struct http_client_config *c, struct str base, struct arena *a);
 void http_tls_config_resolve(struct http_tls_config *c, struct str base, struct arena *a);

@@ -15,6 +15,4 @@ struct inhibit_rule_config {
 };
 extern const struct bind_type inhibit_rule_config_bind;
 
-void inhibit_rule_config_deinit(struct inhibit_rule_config *r);
-
 #endif

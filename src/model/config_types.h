@@ -12,7 +12,6 @@ struct config_env {
     enum matcher_mode matcher_mode;
     struct fs *fs;            /* time zones; NULL: names are not checked and mean UTC */
     struct zone *local;       /* of "Local"; NULL: UTC */
-    const char *matcher_origin; /* of notices: "config" */
 };
 
 /* int64_t ms: a Prometheus duration. */
@@ -21,18 +20,22 @@ extern const struct bind_scalar duration_scalar;
 extern const struct bind_scalar opt_duration_scalar;
 /* int64_t ns: Go's duration as text only; its errors end the load. */
 extern const struct bind_scalar go_duration_scalar;
-/* struct matchers: a list of texts, each holding any number of matchers; sorted. The regexes are released by
- * matchers_deinit() when the configuration goes. */
+/* struct matchers: a list of texts, each holding any number of matchers; sorted. */
 extern const struct bind_scalar matchers_scalar;
 
 /* match: {name: value}; match_re: {name: regex}. Keys are classic label names ("invalid label name \"x\""); regexes
- * become the matcher value ^(?:x)$, a null one is refused ("invalid regexp value for \"x\""). Kept as written for the
- * dump; appended to matchers by match_map_matchers(). */
+ * become the matcher value ^(?:x)$, a null one is refused ("invalid regexp value for \"x\""). The texts are kept as
+ * written for the dump. The names of `match` are checked and its matchers made by match_map_check(), which the object
+ * that holds it calls in its own check, as upstream does; match_re is complete once it is read. */
 struct match_map {
     struct str_map texts;
     struct matchers matchers; /* sorted */
 };
 extern const struct bind_scalar match_scalar;
 extern const struct bind_scalar match_re_scalar;
+MUST_CHECK bool match_map_check(struct binding *b, struct match_map *m, struct err *err);
+
+/* All matchers of the three forms in one sorted list; regexes are borrowed. */
+struct matchers matchers_merge(struct arena *a, const struct matchers *const *lists, size_t lists_count);
 
 #endif

@@ -11,25 +11,22 @@ struct interval_time_config { /* one entry of times */
     struct interval_range range;
 };
 struct interval_config {
+    /* Lists: NULL if the key is absent, not if the list is empty. */
     struct interval_time_config *times;
     size_t times_count;
-    bool times_present;
     struct interval_range *weekdays, *days_of_month, *months, *years;
     size_t weekdays_count, days_of_month_count, months_count, years_count;
     struct str location; /* as written */
-    struct zone *zone;   /* one reference; NULL: UTC */
+    struct zone *zone;   /* NULL: UTC */
 };
 struct named_interval_config {
     struct str name;
     uint32_t line;
     struct interval_config *intervals;
     size_t intervals_count;
-    struct time_interval *compiled; /* intervals_count; borrow ranges and zones from `intervals` */
+    struct time_interval *compiled; /* intervals_count; borrow ranges and zones from `intervals`: never deinit them */
 };
 extern const struct bind_type named_interval_bind;      /* of time_intervals */
 extern const struct bind_type mute_named_interval_bind; /* of mute_time_intervals: other error texts */
-
-/* Gives the zones back. */
-void named_interval_config_deinit(struct named_interval_config *c);
 
 #endif

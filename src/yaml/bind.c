@@ -79,6 +79,19 @@ static enum bind_result fail_at(struct binding *b, const struct yaml_node *node)
     return BIND_FAIL;
 }
 
+void bind_cleanup_add(struct binding *b, void (*release)(void *what), void *what)
+{
+    struct bind_cleanup *c = ARENA_NEW(b->arena, struct bind_cleanup);
+    *c = (struct bind_cleanup){ release, what, b->cleanups };
+    b->cleanups = c;
+}
+
+void bind_cleanups_run(struct bind_cleanup *first)
+{
+    for (struct bind_cleanup *c = first; c; c = c->next)
+        c->release(c->what);
+}
+
 /* ---- Small values ---- */
 
 struct str str_map_get(const struct str_map *m, struct str key)
@@ -135,7 +148,7 @@ static enum bind_result read_strs(struct binding *b, const struct yaml_node *nod
         if (bind_read_str(b, node->items[i], &v[n]) == BIND_OK)
             n++;
     *out = (struct str_list){ v, n };
-    return BIND_OK;
+    return n == node->n ? BIND_OK : BIND_TYPE_ERROR;
 }
 
 enum bind_result bind_read_strs(struct binding *b, const struct yaml_node *node, struct str_list *out)
@@ -255,9 +268,10 @@ static bool map_walk_accept(struct binding *b, struct map_walk *w)
     return false;
 }
 
-static enum bind_result read_str_map(struct binding *b, const struct yaml_node *node, const char *go_type,
-                                     struct str_map *out)
+enum bind_result bind_read_str_map(struct binding *b, const struct yaml_node *node, const char *go_type,
+                                   struct str_map *out)
 {
+    size_t before = recorded(b);
     *out = (struct str_map){ 0 };
     if (bind_is_null(node))
         return BIND_OK;
@@ -274,7 +288,7 @@ static enum bind_result read_str_map(struct binding *b, const struct yaml_node *
     map_deinit(&w.seen);
     sort(v, n, sizeof *v, str_pair_cmp);
     *out = (struct str_map){ v, n };
-    return BIND_OK;
+    return recorded(b) == before ? BIND_OK : BIND_TYPE_ERROR;
 }
 
 static enum bind_result read_str_lists(struct binding *b, const struct yaml_node *node, const struct bind *f,
@@ -560,7 +574,7 @@ static enum bind_result read_field(struct binding *b, const struct bind *f, cons
     case BIND_KIND_STRS:
         return read_strs(b, node, f->go_type ? f->go_type : f->secret ? "[]config.Secret" : "[]string", at);
     case BIND_KIND_STR_MAP:
-        return read_str_map(b, node, f->go_type ? f->go_type : "map[string]string", at);
+        return bind_read_str_map(b, node, f->go_type ? f->go_type : "map[string]string", at);
     case BIND_KIND_STR_LISTS:
         return read_str_lists(b, node, f, at);
     case BIND_KIND_SCALAR:

@@ -67,8 +67,17 @@ enum bind_result {
     BIND_FAIL,       /* b->err is set; decoding ends */
 };
 
+/* Something that an arena cannot give back: a reference that a value holds. */
+struct bind_cleanup {
+    void (*release)(void *what);
+    void *what;
+    struct bind_cleanup *next;
+};
+
 struct binding {
     struct arena *arena;     /* of what is made */
+    struct bind_cleanup *cleanups; /* newest first; the owner of the arena runs them before it drops it, also when the
+                                      binding has failed */
     struct notices *notices; /* may be NULL */
     const void *env;         /* for hooks of upper folders: model/config_types.h says what */
     /* Below: the binder's own. */
@@ -162,41 +171,41 @@ struct bind_type {
 #define BIND_ROW_(kind_, struct_, field_, type_, key_, doc_, ...)                                  \
     { .kind = (kind_), .key = (key_), .offset = BIND_AT(struct_, field_, type_), .doc = (doc_), __VA_ARGS__ }
 
-#define BIND_BOOL(s, f, key, doc, ...)     BIND_ROW_(BIND_KIND_BOOL, s, f, bool, key, doc, __VA_ARGS__)
-#define BIND_TRISTATE(s, f, key, doc, ...) BIND_ROW_(BIND_KIND_TRISTATE, s, f, enum tristate, key, doc, __VA_ARGS__)
-#define BIND_I64(s, f, key, doc, ...)      BIND_ROW_(BIND_KIND_I64, s, f, int64_t, key, doc, __VA_ARGS__)
-#define BIND_OPT_I64(s, f, key, doc, ...)  BIND_ROW_(BIND_KIND_OPT_I64, s, f, struct opt_i64, key, doc, __VA_ARGS__)
-#define BIND_U64(s, f, key, doc, ...)      BIND_ROW_(BIND_KIND_U64, s, f, uint64_t, key, doc, __VA_ARGS__)
-#define BIND_F64(s, f, key, doc, ...)      BIND_ROW_(BIND_KIND_F64, s, f, double, key, doc, __VA_ARGS__)
-#define BIND_STR(s, f, key, doc, ...)      BIND_ROW_(BIND_KIND_STR, s, f, struct str, key, doc, __VA_ARGS__)
-#define BIND_SECRET(s, f, key, doc, ...)                                                           \
-    BIND_ROW_(BIND_KIND_STR, s, f, struct str, key, doc, .secret = true, ##__VA_ARGS__)
-#define BIND_GO_NS(s, f, key, doc, ...)    BIND_ROW_(BIND_KIND_GO_NS, s, f, int64_t, key, doc, __VA_ARGS__)
-#define BIND_ENUM(s, f, key, doc, names_, refuse_, ...)                                            \
-    { .kind = BIND_KIND_ENUM, .key = (key), .offset = offsetof(s, f), .doc = (doc), .names = (names_),   \
+#define BIND_BOOL(s, f, key_, doc_, ...)     BIND_ROW_(BIND_KIND_BOOL, s, f, bool, key_, doc_, __VA_ARGS__)
+#define BIND_TRISTATE(s, f, key_, doc_, ...) BIND_ROW_(BIND_KIND_TRISTATE, s, f, enum tristate, key_, doc_, __VA_ARGS__)
+#define BIND_I64(s, f, key_, doc_, ...)      BIND_ROW_(BIND_KIND_I64, s, f, int64_t, key_, doc_, __VA_ARGS__)
+#define BIND_OPT_I64(s, f, key_, doc_, ...)  BIND_ROW_(BIND_KIND_OPT_I64, s, f, struct opt_i64, key_, doc_, __VA_ARGS__)
+#define BIND_U64(s, f, key_, doc_, ...)      BIND_ROW_(BIND_KIND_U64, s, f, uint64_t, key_, doc_, __VA_ARGS__)
+#define BIND_F64(s, f, key_, doc_, ...)      BIND_ROW_(BIND_KIND_F64, s, f, double, key_, doc_, __VA_ARGS__)
+#define BIND_STR(s, f, key_, doc_, ...)      BIND_ROW_(BIND_KIND_STR, s, f, struct str, key_, doc_, __VA_ARGS__)
+#define BIND_SECRET(s, f, key_, doc_, ...)                                                           \
+    BIND_ROW_(BIND_KIND_STR, s, f, struct str, key_, doc_, .secret = true, ##__VA_ARGS__)
+#define BIND_GO_NS(s, f, key_, doc_, ...)    BIND_ROW_(BIND_KIND_GO_NS, s, f, int64_t, key_, doc_, __VA_ARGS__)
+#define BIND_ENUM(s, f, key_, doc_, names_, refuse_, ...)                                            \
+    { .kind = BIND_KIND_ENUM, .key = (key_), .offset = offsetof(s, f), .doc = (doc_), .names = (names_),   \
       .refuse = (refuse_), __VA_ARGS__ }
-#define BIND_STRS(s, f, key, doc, ...)     BIND_ROW_(BIND_KIND_STRS, s, f, struct str_list, key, doc, __VA_ARGS__)
-#define BIND_STR_MAP(s, f, key, doc, ...)  BIND_ROW_(BIND_KIND_STR_MAP, s, f, struct str_map, key, doc, __VA_ARGS__)
-#define BIND_STR_LISTS(s, f, key, doc, ...) BIND_ROW_(BIND_KIND_STR_LISTS, s, f, struct str_lists, key, doc, __VA_ARGS__)
-#define BIND_TREE(s, f, key, doc, ...)                                                             \
-    BIND_ROW_(BIND_KIND_TREE, s, f, const struct yaml_node *, key, doc, __VA_ARGS__)
-#define BIND_SCALAR(s, f, key, doc, scalar_, ...)                                                  \
-    { .kind = BIND_KIND_SCALAR, .key = (key), .offset = offsetof(s, f), .doc = (doc), .scalar = (scalar_), __VA_ARGS__ }
-#define BIND_SCALARS(s, f, key, doc, scalar_, ...)                                                 \
-    { .kind = BIND_KIND_SCALARS, .key = (key), .offset = offsetof(s, f), .count_offset = offsetof(s, f##_count), \
-      .doc = (doc), .scalar = (scalar_), __VA_ARGS__ }
-#define BIND_OBJECT(s, f, key, doc, type_, ...)                                                    \
-    { .kind = BIND_KIND_OBJECT, .key = (key), .offset = offsetof(s, f), .doc = (doc), .type = (type_), __VA_ARGS__ }
-#define BIND_POINTER(s, f, key, doc, type_, ...)                                                   \
-    { .kind = BIND_KIND_POINTER, .key = (key), .offset = offsetof(s, f), .doc = (doc), .type = (type_), __VA_ARGS__ }
+#define BIND_STRS(s, f, key_, doc_, ...)     BIND_ROW_(BIND_KIND_STRS, s, f, struct str_list, key_, doc_, __VA_ARGS__)
+#define BIND_STR_MAP(s, f, key_, doc_, ...)  BIND_ROW_(BIND_KIND_STR_MAP, s, f, struct str_map, key_, doc_, __VA_ARGS__)
+#define BIND_STR_LISTS(s, f, key_, doc_, ...) BIND_ROW_(BIND_KIND_STR_LISTS, s, f, struct str_lists, key_, doc_, __VA_ARGS__)
+#define BIND_TREE(s, f, key_, doc_, ...)                                                             \
+    BIND_ROW_(BIND_KIND_TREE, s, f, const struct yaml_node *, key_, doc_, __VA_ARGS__)
+#define BIND_SCALAR(s, f, key_, doc_, scalar_, ...)                                                  \
+    { .kind = BIND_KIND_SCALAR, .key = (key_), .offset = offsetof(s, f), .doc = (doc_), .scalar = (scalar_), __VA_ARGS__ }
+#define BIND_SCALARS(s, f, key_, doc_, scalar_, ...)                                                 \
+    { .kind = BIND_KIND_SCALARS, .key = (key_), .offset = offsetof(s, f), .count_offset = offsetof(s, f##_count), \
+      .doc = (doc_), .scalar = (scalar_), __VA_ARGS__ }
+#define BIND_OBJECT(s, f, key_, doc_, type_, ...)                                                    \
+    { .kind = BIND_KIND_OBJECT, .key = (key_), .offset = offsetof(s, f), .doc = (doc_), .type = (type_), __VA_ARGS__ }
+#define BIND_POINTER(s, f, key_, doc_, type_, ...)                                                   \
+    { .kind = BIND_KIND_POINTER, .key = (key_), .offset = offsetof(s, f), .doc = (doc_), .type = (type_), __VA_ARGS__ }
 #define BIND_INLINE(s, f, type_)                                                                   \
     { .kind = BIND_KIND_INLINE, .key = "", .offset = offsetof(s, f), .doc = "", .type = (type_) }
-#define BIND_LIST(s, f, key, doc, type_, ...)                                                      \
-    { .kind = BIND_KIND_LIST, .key = (key), .offset = offsetof(s, f), .count_offset = offsetof(s, f##_count), \
-      .doc = (doc), .type = (type_), __VA_ARGS__ }
-#define BIND_MAP(s, f, key, doc, type_, ...)                                                       \
-    { .kind = BIND_KIND_MAP, .key = (key), .offset = offsetof(s, f), .count_offset = offsetof(s, f##_count), \
-      .doc = (doc), .type = (type_), __VA_ARGS__ }
+#define BIND_LIST(s, f, key_, doc_, type_, ...)                                                      \
+    { .kind = BIND_KIND_LIST, .key = (key_), .offset = offsetof(s, f), .count_offset = offsetof(s, f##_count), \
+      .doc = (doc_), .type = (type_), __VA_ARGS__ }
+#define BIND_MAP(s, f, key_, doc_, type_, ...)                                                       \
+    { .kind = BIND_KIND_MAP, .key = (key_), .offset = offsetof(s, f), .count_offset = offsetof(s, f##_count), \
+      .doc = (doc_), .type = (type_), __VA_ARGS__ }
 
 #define BIND_TYPE(name_, struct_, fields_, ...)                                                    \
     { .name = (name_), .size = sizeof(struct_), .fields = (fields_), .fields_count = ARRAY_LEN(fields_), __VA_ARGS__ }
@@ -210,9 +219,11 @@ void bind_defaults(struct binding *b, const struct bind_type *type, void *object
 MUST_CHECK bool bind_document(struct binding *b, const struct bind_type *type, const struct yaml_node *root,
                               void *object, struct err *err);
 
-/* For hooks. Each records a type error itself. */
+/* For hooks. Each records type errors itself; lists and maps return BIND_TYPE_ERROR if an element had one. */
 enum bind_result bind_read_str(struct binding *b, const struct yaml_node *node, struct str *out);
 enum bind_result bind_read_strs(struct binding *b, const struct yaml_node *node, struct str_list *out);
+enum bind_result bind_read_str_map(struct binding *b, const struct yaml_node *node, const char *go_type,
+                                   struct str_map *out);
 enum bind_result bind_read_object(struct binding *b, const struct bind_type *type, const struct yaml_node *node,
                                   void *object);
 /* "line N: cannot unmarshal !!str `x` into GO_TYPE". */
@@ -220,11 +231,15 @@ enum bind_result bind_type_error(struct binding *b, const struct yaml_node *node
 /* Ends the load with this text. */
 enum bind_result bind_fail(struct binding *b, const struct yaml_node *node, const char *fmt, ...) PRINTF_LIKE(3, 4);
 bool bind_is_null(const struct yaml_node *node); /* null as go-yaml sees it for any target */
+/* release(what) is called when the configuration goes. */
+void bind_cleanup_add(struct binding *b, void (*release)(void *what), void *what);
+void bind_cleanups_run(struct bind_cleanup *first);
 
 /* ---- Writing ---- */
 
 /* The object as a map, keys in row order, secrets as <secret>. */
 void bind_emit(struct yaml_emitter *e, const struct bind_type *type, const void *object);
+void bind_emit_str_map(struct yaml_emitter *e, const struct str_map *m); /* in go-yaml's key order */
 bool bind_is_zero(const struct bind_type *type, const void *object);
 #define BIND_SECRET_TEXT "<secret>"
 

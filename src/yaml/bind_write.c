@@ -97,6 +97,12 @@ static void emit_str_map(struct yaml_emitter *e, const struct bind *f, const str
     mem_free(sorted);
 }
 
+void bind_emit_str_map(struct yaml_emitter *e, const struct str_map *m)
+{
+    static const struct bind plain = { .kind = BIND_KIND_STR_MAP };
+    emit_str_map(e, &plain, m);
+}
+
 static void emit_str_lists(struct yaml_emitter *e, const struct bind *f, const struct str_lists *m)
 {
     yaml_emit_map(e);
