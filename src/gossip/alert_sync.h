@@ -25,10 +25,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ALERT_SYNC_NEWS   "t.alr" /* records of alerts */
-#define ALERT_SYNC_DIGEST "t.dig"
-#define ALERT_SYNC_LIST   "t.lst"
-#define ALERT_SYNC_FETCH  "t.get"
+#define ALERT_SYNC_NEWS   "tocsin.alert" /* records of alerts */
+#define ALERT_SYNC_DIGEST "tocsin.alert.digest"
+#define ALERT_SYNC_LIST   "tocsin.alert.list"
+#define ALERT_SYNC_FETCH  "tocsin.alert.fetch"
 
 #define ALERT_SYNC_INTERVAL_MS 15000
 #define ALERT_SYNC_BUCKETS     256 /* fingerprint >> 56 */

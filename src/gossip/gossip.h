@@ -29,8 +29,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GOSSIP_OWN_PREFIX  "t."   /* keys of tocsin's own start with it */
-#define GOSSIP_META        "tc\1" /* first bytes of a tocsin node's Meta; the third is the version of what is ours */
+#define GOSSIP_OWN_PREFIX  "tocsin." /* keys of tocsin's own start with it */
+#define GOSSIP_META        "tc\1"    /* first bytes of a tocsin node's Meta; the third is the version of what is ours */
 #define GOSSIP_META_BYTES  3
 
 /* ---- addresses ------------------------------------------------------------------------------------------------- */
@@ -49,9 +49,6 @@ struct gossip_addr gossip_addr_v4(uint32_t ip_host_order, uint16_t port);
 MUST_CHECK bool gossip_addr_parse(struct str text, struct gossip_addr *addr);
 /* Go's IP.String() and a port; the result points into `text`. */
 struct str gossip_addr_text(struct gossip_addr addr, char text[GOSSIP_ADDR_TEXT_MAX]);
-struct str gossip_ip_text(struct gossip_addr addr, char text[GOSSIP_ADDR_TEXT_MAX]);
-/* Loopback, private or otherwise not routed on the public net, in the sense of RFC 6890. */
-bool gossip_addr_is_private(struct gossip_addr addr);
 
 /* ---- keys for encryption ---------------------------------------------------------------------------------------- */
 
@@ -94,7 +91,7 @@ struct gossip_stats {
     struct metric_vec *oversized_sent, *oversized_failed, *oversized_dropped, *oversize_seconds;
     struct counter packets_received, packets_sent, packets_dropped_label, packets_dropped_crypt, packets_dropped_bad;
     struct counter streams_dropped_label, streams_dropped_crypt, streams_dropped_bad, streams_refused;
-    struct counter intake_dropped, nodes_refused, merges_refused, outbox_dropped;
+    struct counter nodes_refused, merges_refused, outbox_dropped;
 };
 extern const struct metric_desc gossip_metrics[];
 extern const size_t gossip_metrics_count;
@@ -113,7 +110,8 @@ enum gossip_event_kind {
     GOSSIP_STREAM_BYTES,    /* bytes arrived on stream */
     GOSSIP_STREAM_EOF,      /* the other side will send no more */
     GOSSIP_STREAM_CLOSED,   /* stream is gone, or could not be dialled; bytes = why (empty: normal) */
-    GOSSIP_BROADCAST,       /* key, bytes (length-delimited records): tell everyone. relay: we heard it from a peer */
+    GOSSIP_BROADCAST,       /* key, bytes: tell everyone. Under upstream's keys one length-delimited record; under our
+                             * own any message. relay: heard from a peer, pass it on unchanged */
     GOSSIP_SEND,            /* key, bytes: tell the node `name` only, which must be a tocsin */
     GOSSIP_STATE,           /* answer to GOSSIP_NEED_STATE `tag`: bytes = a serialised FullState */
     GOSSIP_JOIN,            /* push/pull with addr, Join = true; answered by GOSSIP_JOINED `tag` */
@@ -170,7 +168,8 @@ void gossip_out_deinit(struct gossip_out *out);
 
 struct gossip;
 
-/* stats must outlive the mesh and may be shared by several of them on one thread. ERR_INVALID: name, meta, label or
+/* stats must outlive the mesh and may be shared by several of them on one thread; zeroed instead of initialised, it
+ * goes without the vectors (simulations). ERR_INVALID: name, meta, label or
  * address out of range. */
 MUST_CHECK struct gossip *gossip_new(const struct gossip_config *config, struct gossip_stats *stats, struct err *err);
 void gossip_free(struct gossip *g);

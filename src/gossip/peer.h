@@ -101,7 +101,4 @@ struct peer_view {
 };
 void peer_view_get(struct peer *p, struct peer_view *view); /* valid until the next step */
 
-/* "host:port" or "[v6]:port" in two. False: no port, or not a number up to 65535. */
-MUST_CHECK bool peer_split_host_port(struct str text, struct str *host, uint16_t *port);
-
 #endif
