@@ -19,6 +19,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "inhibit/rule_config.h"
 
 struct spot {
     uint64_t key;
@@ -178,6 +179,11 @@ static void place_uncache(struct inhibitor *in, struct memo *m, struct place *p)
 }
 
 /* ---- Life cycle ---- */
+
+struct inhibit_rule inhibit_rule_of(const struct inhibit_rule_config *c)
+{
+    return (struct inhibit_rule){ c->name, c->source, c->target, c->equal.v, c->equal.n };
+}
 
 struct inhibitor *inhibitor_new(const struct inhibit_rule *rules, size_t rules_count, struct alert_store *alerts)
 {

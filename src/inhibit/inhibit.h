@@ -26,6 +26,9 @@ struct inhibit_rule {
     const struct str *equal;        /* label names */
     size_t equal_count;
 };
+struct inhibit_rule_config;
+struct inhibit_rule inhibit_rule_of(const struct inhibit_rule_config *c); /* borrows */
+
 struct inhibit_stats {
     struct gauge rules; /* alertmanager_inhibition_rules */
 };

@@ -28,6 +28,9 @@
 #include <stdint.h>
 
 #define SILENCE_RECORD_BYTES_MAX (4u << 20) /* upstream's bound of one record */
+#define SILENCE_MATCHERS_MAX     16384      /* of one record */
+#define SILENCE_SETS_MAX         1024
+#define SILENCE_ANNOTATIONS_MAX  4096
 #define SILENCE_ID_TEXT 36
 
 enum silence_state { SILENCE_ACTIVE, SILENCE_PENDING, SILENCE_EXPIRED };
@@ -36,7 +39,9 @@ struct str silence_state_text(enum silence_state s); /* "active", "pending", "ex
 /* An immutable silence in one block. Texts and lists belong to it. Any thread may hold one. */
 struct silence {
     atomic_uint refs;
-    bool mute;                     /* has no set, or one that is empty or does not compile: matches nothing */
+    bool inert;                    /* has no set, or one that is empty, or does not compile: matches nothing */
+    bool uncompiled;               /* a matcher does not compile: kept and passed on, never listed */
+    bool unsendable;               /* no set, or an empty one, which peers would let match everything: never sent */
     struct str id;
     const struct matchers *sets;   /* OR of ANDs, in stored order; usually one */
     size_t sets_count;
@@ -106,8 +111,11 @@ MUST_CHECK bool silence_store_expire(struct silence_store *st, struct wire_time 
 /* Drops what is past retention, looking at no more than count_max silences from *cursor on; true while there is more. */
 bool silence_store_gc(struct silence_store *st, struct wire_time now, size_t *cursor, size_t count_max);
 
-/* Replication and files. The row's key is "sil". A snapshot is encode() from cursor 0 to the end. */
+/* Replication. The row's key is "sil". */
 struct replica silence_store_replica(struct silence_store *st);
+/* The snapshot file: the same records, with those that are never sent. From *cursor on (0 at first) until all are written
+ * or `out` has grown by bytes_max; true while there is more. */
+bool silence_store_snapshot(const struct silence_store *st, uint64_t *cursor, size_t bytes_max, struct buf *out);
 /* A snapshot or journal read at start: takes every record, expired ones too. ERR_CORRUPT: nothing was taken. Silences
  * that do not compile are kept, match nothing, and are reported to `bad` (may be NULL) for the log. */
 MUST_CHECK bool silence_store_load(struct silence_store *st, struct str bytes,
@@ -116,7 +124,8 @@ MUST_CHECK bool silence_store_load(struct silence_store *st, struct str bytes,
 
 /* ---- Queries ---- */
 
-const struct silence *silence_store_get(const struct silence_store *st, struct str id); /* borrowed; or NULL */
+const struct silence *silence_store_get(const struct silence_store *st, struct str id); /* borrowed; NULL: none that
+                                                                                           can be shown */
 size_t silence_store_count(const struct silence_store *st);   /* expired ones included */
 uint64_t silence_store_version(const struct silence_store *st);
 /* All active silences that match, found by the index, each appended to ids (borrowed until the next change), ordered by
@@ -143,6 +152,7 @@ void silence_list_sort(const struct silence **v, size_t n, struct wire_time now)
 struct silencer;
 struct silencer *silencer_new(struct silence_store *silences, struct alert_store *alerts);
 void silencer_free(struct silencer *sl);
+bool silencer_pending(const struct silencer *sl); /* is there anything for silencer_step() to do? */
 /* Matches silences that came since, touching at most about slots_max alerts; true while there is more to do. */
 bool silencer_step(struct silencer *sl, size_t slots_max);
 /* The active silences that mute this alert, ordered by id: ids borrowed until the next change. Returns their number
