@@ -50,9 +50,10 @@ struct http_server_limits { /* 0: the default in parentheses */
     unsigned connections_max;     /* a third of the fd limit, at most 8192 */
     unsigned connections_per_ip;  /* none */
     size_t body_bytes_max;        /* 32 MiB */
-    int64_t header_timeout_ms;    /* from the first byte (or the accept) to the end of the headers (10 s) */
-    int64_t body_timeout_ms;      /* for the whole body (5 min) */
-    int64_t idle_timeout_ms;      /* kept alive without a request, and no progress in either direction (60 s) */
+    int64_t header_timeout_ms;    /* from the accept, or a request's first line, to the end of the headers (10 s) */
+    int64_t body_timeout_ms;      /* for the whole body of a request (5 min) */
+    int64_t idle_timeout_ms;      /* kept alive without a request (5 min; less when connections are short) */
+    int64_t write_timeout_ms;     /* for a body, or for one pulled piece of it, to be taken by the client (1 min) */
     int64_t timeout_ms;           /* of an exchange in the handler's hands (none) */
 };
 
@@ -65,7 +66,7 @@ struct http_guard_hooks {
 };
 
 struct http_server_stats {
-    struct counter connections_refused, requests_rejected, timeouts;
+    struct counter requests, unauthorized, timeouts, cut;
     struct gauge connections;
 };
 extern const struct metric_desc http_server_metric_descs[];
