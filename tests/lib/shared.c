@@ -71,10 +71,39 @@ bool shared_read(const char *relative, struct buf *out)
     return ok;
 }
 
+/* The text with every integer of 19 digits and more, outside of strings, put into quotes. */
+static void quote_big_integers(struct str text, struct buf *out)
+{
+    bool in_string = false;
+    for (size_t i = 0; i < text.n; i++) {
+        size_t digits = 0;
+        while (!in_string && i + digits < text.n && ascii_is_digit(text.p[i + digits]))
+            digits++;
+        if (digits >= 19)
+            buf_byte(out, '"');
+        buf_append(out, text.p + i, digits ? digits : 1);
+        if (digits >= 19)
+            buf_byte(out, '"');
+        if (digits) {
+            i += digits - 1;
+        } else if (in_string && text.p[i] == '\\' && i + 1 < text.n) {
+            buf_byte(out, text.p[++i]);
+        } else if (text.p[i] == '"') {
+            in_string = !in_string;
+        }
+    }
+}
+
 static json_t *parse(const char *what, size_t line, struct str text)
 {
     json_error_t error;
     json_t *value = json_loadb(text.p, text.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!value && json_error_code(&error) == json_error_numeric_overflow) {
+        struct buf quoted = { 0 };
+        quote_big_integers(text, &quoted);
+        value = json_loadb(quoted.p, quoted.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+        buf_deinit(&quoted);
+    }
     if (!value)
         shared_fail(what, "line %zu: %s", line, error.text);
     return value;

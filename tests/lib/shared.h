@@ -11,6 +11,8 @@
  *
  * and in each case calls exactly one of shared_pass(), shared_fail(), shared_skip().
  *
+ * Integers that do not fit into 63 bits (hashes) are strings of digits, as jansson has no room for them.
+ *
  * The folder is $TOCSIN_SHARED, else ../shared (programs run with the repository's root as working directory). If it is
  * not there, shared_begin() says `SKIP <name>: ../shared not there`, counts one skip and returns false. */
 #ifndef TOCSIN_TESTS_LIB_SHARED_H
