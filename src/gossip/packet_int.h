@@ -97,6 +97,7 @@ struct stream_reader {
     struct str nodes, tail; /* of a push/pull: the node maps; of push/pull and user: the raw bytes at the end */
     struct msg_push_pull header;
     const char *why;  /* of OUTER and BAD: for the log and the err answer */
+    char why_text[64];
 };
 void stream_reader_deinit(struct stream_reader *r);
 enum stream_result stream_read(struct stream_reader *r, const struct seal *s);

@@ -10,6 +10,8 @@
 #include "base/bytes.h"
 #include "wire/lzw.h"
 
+#include <stdio.h>
+
 #define CRYPT_HEADER    5
 #define SMALL_BYTES_MAX 4096
 
@@ -107,8 +109,10 @@ static enum stream_result read_outer(struct stream_reader *r)
     case MSG_OK:
         break;
     }
-    if (algo != 0)
-        return bad(r, STREAM_OUTER, "Cannot decompress unknown algorithm");
+    if (algo != 0) {
+        snprintf(r->why_text, sizeof r->why_text, "Cannot decompress unknown algorithm %llu", (unsigned long long)algo);
+        return bad(r, STREAM_OUTER, r->why_text);
+    }
     struct err err;
     if (!lzw_decode(packed, GOSSIP_STREAM_BYTES_MAX, &r->plain, &err))
         return bad(r, STREAM_OUTER, "lzw: invalid code");
