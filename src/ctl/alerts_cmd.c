@@ -1,0 +1,294 @@
+/* amtool alert: query and add. */
+#include "ctl/ctl.h"
+
+#include "base/utf8.h"
+#include "http/url.h"
+#include "json/writer.h"
+#include "model/labels.h"
+
+#include <stdlib.h>
+
+struct shown_alert {
+    struct labels labels, annotations;
+    struct wire_time starts_at, ends_at;
+    struct str generator_url, state;
+};
+
+static bool read_map(struct ctl *c, struct json_reader *r, struct labels *out)
+{
+    struct str key, value;
+    size_t n = 0, capacity = 16;
+    struct label *v = arena_alloc_array(c->arena, capacity, sizeof *v);
+    if (!json_object(r))
+        return false;
+    while (json_member(r, &key)) {
+        if (!json_str(r, &value))
+            return false;
+        if (n == capacity) {
+            struct label *grown = arena_alloc_array(c->arena, capacity * 2, sizeof *grown);
+            memcpy(grown, v, n * sizeof *grown);
+            v = grown;
+            capacity *= 2;
+        }
+        v[n++] = (struct label){ key, value };
+    }
+    *out = (struct labels){ v, n };
+    return !r->failed;
+}
+
+static bool read_time(struct json_reader *r, struct wire_time *t)
+{
+    struct str text;
+    int32_t offset;
+    return json_str(r, &text) && (rfc3339_parse(text, t, &offset) || json_fail(r, "not a time: %.*s", STR_ARG(text)));
+}
+
+static bool read_state(struct json_reader *r, struct str *state)
+{
+    struct str key;
+    if (!json_object(r))
+        return false;
+    while (json_member(r, &key))
+        if (!(str_eq(key, STR("state")) ? json_str(r, state) : json_skip(r)))
+            return false;
+    return !r->failed;
+}
+
+static bool read_alert(struct ctl *c, struct json_reader *r, struct shown_alert *a)
+{
+    struct str key;
+    if (!json_object(r))
+        return false;
+    while (json_member(r, &key)) {
+        bool ok = str_eq(key, STR("labels"))         ? read_map(c, r, &a->labels)
+                  : str_eq(key, STR("annotations"))  ? read_map(c, r, &a->annotations)
+                  : str_eq(key, STR("startsAt"))     ? read_time(r, &a->starts_at)
+                  : str_eq(key, STR("endsAt"))       ? read_time(r, &a->ends_at)
+                  : str_eq(key, STR("generatorURL")) ? json_str(r, &a->generator_url)
+                  : str_eq(key, STR("status"))       ? read_state(r, &a->state)
+                                                     : json_skip(r);
+        if (!ok)
+            return false;
+    }
+    return !r->failed;
+}
+
+static bool read_alerts(struct ctl *c, struct str body, struct shown_alert **out, size_t *count)
+{
+    struct json_reader r;
+    size_t n = 0, capacity = 64;
+    struct shown_alert *v = arena_alloc_array(c->arena, capacity, sizeof *v);
+    json_reader_init(&r, body, c->arena);
+    if (json_array(&r))
+        while (json_element(&r)) {
+            if (n == capacity) {
+                struct shown_alert *grown = arena_alloc_array(c->arena, capacity * 2, sizeof *grown);
+                memcpy(grown, v, n * sizeof *grown);
+                v = grown;
+                capacity *= 2;
+            }
+            if (!read_alert(c, &r, &v[n++]))
+                break;
+        }
+    *out = v;
+    *count = n;
+    return json_finish(&r, &c->err);
+}
+
+static void insertion_by_start(struct shown_alert *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct shown_alert one = v[i];
+        size_t k = i;
+        for (; k > 0 && wire_time_cmp(v[k - 1].starts_at, one.starts_at) > 0; k--)
+            v[k] = v[k - 1];
+        v[k] = one;
+    }
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static struct str map_text(struct ctl *c, struct labels ls)
+{
+    struct str *parts = arena_alloc_array(c->arena, ls.n, sizeof *parts);
+    for (size_t i = 0; i < ls.n; i++)
+        parts[i] = arena_printf(c->arena, "%.*s=\"%.*s\"", STR_ARG(ls.v[i].name), STR_ARG(ls.v[i].value));
+    qsort(parts, ls.n, sizeof *parts, by_text);
+    struct buf out = { 0 };
+    for (size_t i = 0; i < ls.n; i++) {
+        if (i)
+            buf_byte(&out, ' ');
+        buf_str(&out, parts[i]);
+    }
+    struct str s = arena_str(c->arena, buf_view(&out));
+    buf_deinit(&out);
+    return s;
+}
+
+static struct str map_value(struct labels ls, struct str name)
+{
+    for (size_t i = 0; i < ls.n; i++)
+        if (str_eq(ls.v[i].name, name))
+            return ls.v[i].value;
+    return STR_EMPTY;
+}
+
+static void date_cell(struct ctl *c, struct ctl_table *t, struct wire_time at)
+{
+    struct buf b = { 0 };
+    ctl_write_date(c, &b, at);
+    ctl_table_cell(t, buf_view(&b));
+    buf_deinit(&b);
+}
+
+static void print_simple(struct ctl *c, const struct shown_alert *v, size_t n)
+{
+    struct ctl_table t;
+    ctl_table_init(&t, c->arena, 4);
+    static const struct str heads[] = { STR_INIT("Alertname"), STR_INIT("Starts At"), STR_INIT("Summary"), STR_INIT("State") };
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+        ctl_table_cell(&t, heads[i]);
+    for (size_t i = 0; i < n; i++) {
+        ctl_table_cell(&t, map_value(v[i].labels, STR("alertname")));
+        date_cell(c, &t, v[i].starts_at);
+        ctl_table_cell(&t, map_value(v[i].annotations, STR("summary")));
+        ctl_table_cell(&t, v[i].state);
+    }
+    ctl_table_write(&t, &c->out);
+}
+
+static void print_extended(struct ctl *c, const struct shown_alert *v, size_t n)
+{
+    struct ctl_table t;
+    ctl_table_init(&t, c->arena, 6);
+    static const struct str heads[] = { STR_INIT("Labels"), STR_INIT("Annotations"), STR_INIT("Starts At"),
+                                        STR_INIT("Ends At"), STR_INIT("Generator URL"), STR_INIT("State") };
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+        ctl_table_cell(&t, heads[i]);
+    for (size_t i = 0; i < n; i++) {
+        ctl_table_cell(&t, map_text(c, v[i].labels));
+        ctl_table_cell(&t, map_text(c, v[i].annotations));
+        date_cell(c, &t, v[i].starts_at);
+        date_cell(c, &t, v[i].ends_at);
+        ctl_table_cell(&t, v[i].generator_url);
+        ctl_table_cell(&t, v[i].state);
+    }
+    ctl_table_write(&t, &c->out);
+}
+
+/* Filters go to the server as given; only the first may be a bare alert name. */
+static void filter_query(struct ctl *c, struct buf *q)
+{
+    for (size_t i = 0; i < c->f.matchers.n; i++) {
+        struct str text = c->f.matchers.v[i];
+        struct matcher m;
+        struct err ignored = { 0 };
+        if (i == 0) {
+            if (matcher_parse(c->arena, c->mode, text, &m, NULL, &ignored))
+                matcher_deinit(&m);
+            else
+                text = ctl_alertname_matcher(c->arena, text);
+        }
+        buf_c(q, "&filter=");
+        http_query_escape(q, text);
+    }
+}
+
+int ctl_alert_query(void *program)
+{
+    struct ctl *c = program;
+    struct buf q = { 0 };
+    bool none = !c->f.silenced && !c->f.inhibited && !c->f.active && !c->f.unprocessed;
+    buf_printf(&q, "/alerts?active=%s", c->f.active || none ? "true" : "false");
+    filter_query(c, &q);
+    buf_printf(&q, "&inhibited=%s", c->f.inhibited ? "true" : "false");
+    if (c->f.receiver.n) {
+        buf_c(&q, "&receiver=");
+        http_query_escape(&q, c->f.receiver);
+    }
+    buf_printf(&q, "&silenced=%s&unprocessed=%s", c->f.silenced ? "true" : "false", c->f.unprocessed ? "true" : "false");
+    struct str path = arena_str(c->arena, buf_view(&q)), body;
+    buf_deinit(&q);
+    if (!ctl_api_ok(c, "GET", path, STR_EMPTY, "/alerts", "getAlerts", &body))
+        return ctl_fail(c);
+    if (str_eq(c->f.output, STR("json"))) {
+        buf_str(&c->out, str_trim(body));
+        buf_byte(&c->out, '\n');
+        return 0;
+    }
+    struct shown_alert *v;
+    size_t n;
+    if (!read_alerts(c, body, &v, &n))
+        return ctl_fail(c);
+    insertion_by_start(v, n);
+    if (str_eq(c->f.output, STR("extended")))
+        print_extended(c, v, n);
+    else
+        print_simple(c, v, n);
+    return 0;
+}
+
+static void write_map(struct json_writer *w, struct labels ls)
+{
+    jw_object(w);
+    for (size_t i = 0; i < ls.n; i++)
+        jw_kv(w, ls.v[i].name, ls.v[i].value);
+    jw_object_end(w);
+}
+
+static void write_zoned(struct json_writer *w, struct str key, struct wire_time t)
+{
+    jw_key(w, key);
+    buf_byte(w->out, '"');
+    rfc3339_write_ms(w->out, t);
+    buf_byte(w->out, '"');
+    w->need_comma = true;
+}
+
+int ctl_alert_add(void *program)
+{
+    struct ctl *c = program;
+    struct str_list texts = c->f.matchers;
+    struct labels labels, annotations;
+    if (texts.n) {
+        /* A first argument that is no matcher is the alert's name. */
+        struct matcher m;
+        struct err ignored = { 0 };
+        struct str *v = arena_alloc_array(c->arena, texts.n, sizeof *v);
+        memcpy(v, texts.v, texts.n * sizeof *v);
+        if (matcher_parse(c->arena, c->mode, v[0], &m, NULL, &ignored))
+            matcher_deinit(&m);
+        else
+            v[0] = ctl_alertname_matcher(c->arena, v[0]);
+        texts.v = v;
+    }
+    if (!ctl_parse_pairs(c, texts, "labels must be specified as key=value pairs", &labels) ||
+        !ctl_parse_pairs(c, c->f.annotations, "annotations must be specified as key=value pairs", &annotations))
+        return ctl_fail(c);
+    struct wire_time start = WIRE_TIME_ZERO, end = WIRE_TIME_ZERO;
+    int32_t offset;
+    if ((c->f.start.n && !ctl_parse_time(c->f.start, &start, &offset, &c->err)) ||
+        (c->f.end.n && !ctl_parse_time(c->f.end, &end, &offset, &c->err)))
+        return ctl_fail(c);
+    struct buf body = { 0 };
+    struct json_writer w;
+    json_writer_init(&w, &body);
+    jw_array(&w);
+    jw_object(&w);
+    jw_key(&w, STR("annotations"));
+    write_map(&w, annotations);
+    write_zoned(&w, STR("endsAt"), end);
+    write_zoned(&w, STR("startsAt"), start);
+    if (c->f.generator_url.n)
+        jw_kv(&w, STR("generatorURL"), c->f.generator_url);
+    jw_key(&w, STR("labels"));
+    write_map(&w, labels);
+    jw_object_end(&w);
+    jw_array_end(&w);
+    struct str text = arena_str(c->arena, buf_view(&body)), answer;
+    buf_deinit(&body);
+    return ctl_api_ok(c, "POST", STR("/alerts"), text, "/alerts", "postAlerts", &answer) ? 0 : ctl_fail(c);
+}

@@ -1,0 +1,266 @@
+/* The API as a verb sees it: one request at a time over the edge's client on a loop of this thread. The whole command shares one
+ * deadline (--timeout). Errors read as those of upstream's generated client. */
+#include "ctl/ctl.h"
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "http/auth.h"
+#include "http/client_config.h"
+#include "http/url.h"
+#include "io/clock_io.h"
+#include "io/http_client.h"
+#include "io/loop.h"
+
+#include <stdio.h>
+
+#define ANSWER_BYTES_MAX ((size_t)256 << 20)
+
+struct ctl_client {
+    struct loop *loop;
+    struct http_client *http;
+    struct http_client_config config;
+    struct arena config_arena;
+    struct yaml_doc doc;
+    bool configured;
+    struct str base;          /* scheme://host/prefix, without a slash at the end */
+    struct str authorization; /* from the URL's user */
+    mono_ms deadline;
+    bool version_checked;
+};
+
+struct pending {
+    struct ctl *c;
+    struct ctl_answer *answer;
+    struct http_call call;
+    bool ok, done;
+};
+
+static void call_done(void *arg, const struct http_result *r)
+{
+    struct pending *p = arg;
+    p->ok = r->arrived && r->err.code == ERR_NONE;
+    p->done = true;
+    if (p->ok) {
+        p->answer->status = r->status;
+        p->answer->body = arena_str(p->c->arena, r->body);
+    } else {
+        p->c->err = r->err;
+    }
+    loop_stop(p->c->client->loop);
+}
+
+static bool load_http_config(struct ctl *c, struct ctl_client *cl)
+{
+    struct buf text = { 0 };
+    struct binding b = { .arena = &cl->config_arena };
+    arena_init(&cl->config_arena, ARENA_NO_LIMIT);
+    http_client_config_init(&cl->config);
+    cl->configured = true;
+    struct str path = c->f.http_config_file;
+    bool ok = ctl_read_file(path, &text, &c->err) && yaml_parse(&cl->doc, buf_view(&text), &c->err) &&
+              bind_document(&b, &http_client_config_bind, cl->doc.root, &cl->config, &c->err);
+    buf_deinit(&text);
+    if (!ok) {
+        c->no_blank_line = true;
+        return err_wrap(&c->err, "failed to load HTTP config file");
+    }
+    size_t slash = str_rfind_byte(path, '/');
+    http_client_config_resolve(&cl->config, slash == STR_NPOS ? STR(".") : str_sub(path, 0, slash), &cl->config_arena);
+    return true;
+}
+
+static bool read_url(struct ctl *c, struct ctl_client *cl)
+{
+    struct http_url u;
+    struct str text = c->f.url;
+    if (str_find(text, STR("://")) == STR_NPOS)
+        text = arena_printf(c->arena, "http://%.*s", STR_ARG(text));
+    if (!http_url_parse(c->arena, text, &u, &c->err))
+        return false;
+    if (u.has_user && c->f.http_config_file.n) {
+        c->no_blank_line = true;
+        return err_set(&c->err, ERR_INVALID, "basic authentication and http.config.file are mutually exclusive");
+    }
+    if (u.has_user) {
+        struct buf header = { 0 };
+        http_basic_write(&header, u.user, u.password);
+        cl->authorization = arena_str(c->arena, buf_view(&header));
+        buf_deinit(&header);
+        u.has_user = false;
+    }
+    if (u.host.n == 0)
+        u.host = STR("localhost:9093");
+    while (u.path.n && u.path.p[u.path.n - 1] == '/')
+        u.path.n--;
+    u.raw_path = STR_EMPTY;
+    struct buf out = { 0 };
+    http_url_write(&out, &u);
+    cl->base = arena_str(c->arena, buf_view(&out));
+    buf_deinit(&out);
+    return true;
+}
+
+static struct ctl_client *make_client(struct ctl *c)
+{
+    struct ctl_client *cl = MEM_NEW(struct ctl_client);
+    cl->loop = loop_new("ctl", NULL);
+    struct buf agent = { 0 };
+    buf_printf(&agent, "%s/0.34.0", c->name);
+    cl->http = http_client_new(cl->loop, &(struct http_client_options){ .user_agent = buf_view(&agent) });
+    buf_deinit(&agent);
+    cl->deadline = mono_add(clock_mono(), c->f.timeout_ns > 0 ? c->f.timeout_ns / 1000000 : 30000);
+    c->client = cl;
+    return cl;
+}
+
+static bool perform(struct ctl *c, const char *method, struct str url, struct str body, struct str content_type,
+                    struct ctl_answer *answer)
+{
+    struct ctl_client *cl = c->client;
+    struct pending p = { .c = c, .answer = answer };
+    struct http_header headers[3];
+    size_t n = 0;
+    headers[n++] = (struct http_header){ STR("Accept"), STR("application/json") };
+    if (content_type.n)
+        headers[n++] = (struct http_header){ STR("Content-Type"), content_type };
+    if (cl->authorization.n)
+        headers[n++] = (struct http_header){ STR("Authorization"), cl->authorization };
+    int64_t left = cl->deadline.ms - clock_mono().ms;
+    p.call = (struct http_call){ .method = str_c(method), .url = url, .headers = headers, .headers_count = n, .body = body,
+                                 .config = cl->configured ? &cl->config : NULL, .timeout_ms = left > 0 ? left : 1,
+                                 .response_bytes_max = ANSWER_BYTES_MAX, .done = call_done, .arg = &p };
+    http_client_send(cl->http, &p.call);
+    while (!p.done)
+        loop_run(cl->loop);
+    return p.ok;
+}
+
+/* "0.34.1" -> "0.34" */
+static struct str minor_version(struct str v)
+{
+    size_t first = str_find_byte(v, '.');
+    if (first == STR_NPOS)
+        return v;
+    size_t second = str_find_byte(str_from(v, first + 1), '.');
+    return second == STR_NPOS ? v : str_sub(v, 0, first + 1 + second);
+}
+
+static void check_version(struct ctl *c)
+{
+    struct ctl_answer answer;
+    struct err kept = c->err;
+    c->client->version_checked = true;
+    struct str url = arena_printf(c->arena, "%.*s/api/v2/status", STR_ARG(c->client->base));
+    bool ok = perform(c, "GET", url, STR_EMPTY, STR_EMPTY, &answer) && answer.status == 200;
+    c->err = kept;
+    if (!ok)
+        return;
+    struct json_reader r;
+    struct str key, version = STR_EMPTY;
+    json_reader_init(&r, answer.body, c->arena);
+    if (json_object(&r))
+        while (json_member(&r, &key)) {
+            if (!str_eq(key, STR("versionInfo"))) {
+                (void)json_skip(&r);
+                continue;
+            }
+            if (json_object(&r))
+                while (json_member(&r, &key))
+                    if (!(str_eq(key, STR("version")) ? json_str(&r, &version) : json_skip(&r)))
+                        break;
+        }
+    struct str own = STR("0.34.0");
+    if (!str_eq(minor_version(version), minor_version(own)))
+        fprintf(stderr, "Warning: %s version (%.*s) and alertmanager version (%.*s) are different.\n", c->name, STR_ARG(own),
+                STR_ARG(version));
+}
+
+static bool connect_client(struct ctl *c)
+{
+    if (c->client)
+        return true;
+    if (c->f.url.n == 0) {
+        c->no_blank_line = true;
+        return err_set(&c->err, ERR_INVALID, "required flag --alertmanager.url not provided");
+    }
+    struct ctl_client *cl = make_client(c);
+    if (!read_url(c, cl) || (c->f.http_config_file.n && !load_http_config(c, cl)))
+        return false;
+    if (c->f.version_check)
+        check_version(c);
+    return true;
+}
+
+bool ctl_api(struct ctl *c, const char *method, struct str path, struct str body, struct ctl_answer *answer)
+{
+    if (!connect_client(c))
+        return false;
+    struct str url = arena_printf(c->arena, "%.*s/api/v2%.*s", STR_ARG(c->client->base), STR_ARG(path));
+    return perform(c, method, url, body, body.n ? STR("application/json") : STR_EMPTY, answer);
+}
+
+bool ctl_get(struct ctl *c, struct str base_url, const char *method, struct str path_and_query, struct str form,
+             struct ctl_answer *answer)
+{
+    if (!c->client) {
+        struct ctl_client *cl = make_client(c);
+        cl->base = base_url;
+        cl->version_checked = true;
+        if (c->f.http_config_file.n && !load_http_config(c, cl))
+            return false;
+    }
+    while (base_url.n && base_url.p[base_url.n - 1] == '/')
+        base_url.n--;
+    struct str url = arena_printf(c->arena, "%.*s%.*s", STR_ARG(base_url), STR_ARG(path_and_query));
+    return perform(c, method, url, form, form.n ? STR("application/x-www-form-urlencoded") : STR_EMPTY, answer);
+}
+
+static const char *kind_of(int status)
+{
+    switch (status) {
+    case 400:
+        return "BadRequest";
+    case 404:
+        return "NotFound";
+    case 500:
+        return "InternalServerError";
+    default:
+        return NULL;
+    }
+}
+
+bool ctl_api_ok(struct ctl *c, const char *method, struct str path, struct str body, const char *shown,
+                const char *operation, struct str *out)
+{
+    struct ctl_answer answer;
+    if (!ctl_api(c, method, path, body, &answer))
+        return false;
+    if (answer.status == 200) {
+        *out = answer.body;
+        return true;
+    }
+    const char *kind = kind_of(answer.status);
+    struct str text = str_trim(answer.body);
+    if (!kind)
+        return err_set(&c->err, ERR_INVALID, "[%s %s] %s (status %d): %.*s", method, shown, operation, answer.status,
+                       STR_ARG(text));
+    /* The 404 of a silence has no body in the API's description, so nothing is printed but the blank. */
+    bool bodyless = answer.status == 404 && str_starts(path, STR("/silence/"));
+    return err_set(&c->err, answer.status == 404 ? ERR_NOT_FOUND : ERR_INVALID, "[%s %s][%d] %s%s %.*s", method, shown,
+                   answer.status, operation, kind, bodyless ? 0 : (int)text.n, text.p);
+}
+
+void ctl_client_free(struct ctl *c)
+{
+    struct ctl_client *cl = c->client;
+    if (!cl)
+        return;
+    http_client_free(cl->http);
+    loop_free(cl->loop);
+    if (cl->configured) {
+        yaml_doc_deinit(&cl->doc);
+        arena_deinit(&cl->config_arena);
+    }
+    mem_free(cl);
+    c->client = NULL;
+}

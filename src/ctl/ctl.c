@@ -1,0 +1,244 @@
+/* The frame of every verb: command line, defaults from amtool's configuration files, features, output, exit code. */
+#include "ctl/ctl.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "io/clock_io.h"
+#include "io/fs_posix.h"
+#include "model/gotime.h"
+#include "yaml/doc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define INPUT_BYTES_MAX ((size_t)256 << 20)
+
+/* ---- defaults from $HOME/.config/amtool/config.yml and /etc/amtool/config.yml: the first that has a key wins ---- */
+
+struct defaults {
+    struct yaml_doc docs[2];
+    size_t count;
+};
+
+static bool load_defaults(struct defaults *d, struct ctl *c, struct str path)
+{
+    struct buf text = { 0 };
+    struct err err = { 0 };
+    if (!fs_read_file(fs_posix(), path, INPUT_BYTES_MAX, &text, &err)) {
+        buf_deinit(&text);
+        return true; /* not there: no defaults */
+    }
+    bool ok = yaml_parse(&d->docs[d->count], buf_view(&text), &c->err);
+    buf_deinit(&text);
+    if (!ok)
+        return err_wrap(&c->err, "could not load config file");
+    d->count++;
+    return true;
+}
+
+static bool default_for(void *arg, struct str name, struct str *value)
+{
+    struct defaults *d = arg;
+    for (size_t i = 0; i < d->count; i++) {
+        const struct yaml_node *root = d->docs[i].root;
+        if (!root || root->kind != YAML_MAPPING)
+            continue;
+        const struct yaml_node *node = yaml_get(root, name);
+        if (!node && str_eq(name, STR("require-comment")))
+            node = yaml_get(root, STR("comment_required"));
+        if (node && node->kind != YAML_NULL && node->kind != YAML_SEQUENCE && node->kind != YAML_MAPPING) {
+            *value = node->text;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool open_defaults(struct defaults *d, struct ctl *c)
+{
+    const char *home = getenv("HOME");
+    struct str own = arena_printf(c->arena, "%s/.config/amtool/config.yml", home ? home : "");
+    return load_defaults(d, c, own) && load_defaults(d, c, STR("/etc/amtool/config.yml"));
+}
+
+/* ---- shared by verbs ---- */
+
+int ctl_fail(struct ctl *c)
+{
+    ASSERT(c->err.code != ERR_NONE);
+    return 1;
+}
+
+struct wire_time ctl_now(void)
+{
+    return clock_wall();
+}
+
+void ctl_write_date(struct ctl *c, struct buf *out, struct wire_time t)
+{
+    const struct go_time at = { .t = t };
+    go_time_format(out, c->f.date_format, &at);
+}
+
+struct str ctl_alertname_matcher(struct arena *a, struct str name)
+{
+    struct buf b = { 0 };
+    buf_c(&b, "alertname=");
+    go_quote(&b, name);
+    struct str s = arena_str(a, buf_view(&b));
+    buf_deinit(&b);
+    return s;
+}
+
+/* What the fallback parser has to say goes to stdout as a log line, as in amtool. */
+static void say_notice(struct ctl *c, struct str input, const struct matcher_notice *n)
+{
+    if (!n->classic_used && !n->disagreement)
+        return;
+    struct buf line = { 0 };
+    buf_c(&line, "level=WARN msg=");
+    go_quote(&line, n->disagreement ? STR("Matchers input has disagreement")
+                                    : STR("The matcher parser is moving to a new parser"));
+    buf_c(&line, " input=");
+    go_quote(&line, input);
+    buf_byte(&line, '\n');
+    buf_str(&c->out, buf_view(&line));
+    buf_deinit(&line);
+}
+
+bool ctl_parse_matchers(struct ctl *c, struct str_list texts, struct matchers *out)
+{
+    *out = (struct matchers){ .v = arena_alloc_array(c->arena, texts.n, sizeof *out->v) };
+    for (size_t i = 0; i < texts.n; i++) {
+        struct matcher_notice notice = { 0 };
+        if (!matcher_parse(c->arena, c->mode, texts.v[i], &out->v[i], &notice, &c->err)) {
+            matchers_deinit(out);
+            return false;
+        }
+        out->n++;
+        say_notice(c, texts.v[i], &notice);
+    }
+    return true;
+}
+
+bool ctl_parse_pairs(struct ctl *c, struct str_list texts, const char *error, struct labels *out)
+{
+    struct matchers ms;
+    if (!ctl_parse_matchers(c, texts, &ms))
+        return false;
+    struct label *v = arena_alloc_array(c->arena, ms.n, sizeof *v);
+    bool ok = true;
+    for (size_t i = 0; i < ms.n && ok; i++) {
+        v[i] = (struct label){ ms.v[i].name, ms.v[i].value };
+        ok = ms.v[i].op == MATCH_EQ || err_set(&c->err, ERR_INVALID, "%s", error);
+    }
+    size_t n = ms.n;
+    matchers_deinit(&ms);
+    *out = (struct labels){ v, n };
+    return ok;
+}
+
+bool ctl_parse_time(struct str s, struct wire_time *t, int32_t *offset_s, struct err *err)
+{
+    struct go_time at;
+    if (!go_time_parse(GO_TIME_RFC3339, s, NULL, &at, err))
+        return false;
+    struct civil civil;
+    go_time_civil(&at, &civil);
+    *t = at.t;
+    *offset_s = civil.offset_s;
+    return true;
+}
+
+bool ctl_read_file(struct str path, struct buf *out, struct err *err)
+{
+    if (!str_eq(path, STR("-")) && !str_eq(path, STR("/dev/stdin")))
+        return fs_read_file(fs_posix(), path, INPUT_BYTES_MAX, out, err);
+    char piece[65536];
+    for (;;) {
+        ssize_t n = read(0, piece, sizeof piece);
+        if (n < 0)
+            return err_set(err, ERR_IO, "read /dev/stdin: failed");
+        if (n == 0)
+            return true;
+        if (out->n + (size_t)n > INPUT_BYTES_MAX)
+            return err_set(err, ERR_LIMIT, "read /dev/stdin: more than %zu bytes", INPUT_BYTES_MAX);
+        buf_append(out, piece, (size_t)n);
+    }
+}
+
+/* ---- the frame ---- */
+
+static bool read_features(struct ctl *c)
+{
+    for (size_t i = 0; i < c->f.enable_features.n; i++) {
+        struct str rest = c->f.enable_features.v[i], name;
+        while (rest.n && str_split(&rest, ',', &name)) {
+            if (str_eq(name, STR("classic-mode")))
+                c->mode = MATCHER_CLASSIC;
+            else if (str_eq(name, STR("utf8-strict-mode")))
+                c->mode = MATCHER_UTF8;
+            else if (!str_eq(name, STR("alert-names-in-metrics")) && !str_eq(name, STR("receiver-name-in-metrics")) &&
+                     !str_eq(name, STR("group-key-in-metrics")) && !str_eq(name, STR("auto-gomemlimit")) &&
+                     !str_eq(name, STR("event-recorder")))
+                return err_set(&c->err, ERR_INVALID, "unknown option '%.*s' for --enable-feature", STR_ARG(name));
+        }
+    }
+    return true;
+}
+
+static void version_block(struct ctl *c)
+{
+    buf_printf(&c->out, "%s, version 0.34.0 (branch: HEAD, revision: tocsin-%s)\n", c->name, TOCSIN_VERSION);
+    buf_printf(&c->out, "  %-18s\n  %-18s\n  %-18s %s\n  %-18s %s\n  %-18s %s\n", "build user:", "build date:", "go version:",
+               "none", "platform:", "linux/amd64", "tags:", "tocsin");
+}
+
+static int run_verb(struct ctl *c, struct defaults *d, int argc, char **argv)
+{
+    struct command_line line = { .arena = c->arena, .values = c, .source = default_for, .source_arg = d };
+    c->line = &line;
+    if (!open_defaults(d, c) || !command_line_parse(&line, &ctl_program, argc, argv, &c->err))
+        return 1;
+    if (line.version) {
+        version_block(c);
+        return 0;
+    }
+    const struct command *leaf = command_line_leaf(&line);
+    if (line.help || line.help_long || line.help_man || !leaf || !leaf->run) {
+        command_line_help(&line, c->name, "View and modify the current Alertmanager state.", &c->out);
+        return 0;
+    }
+    if (!read_features(c))
+        return 1;
+    return leaf->run(c);
+}
+
+static const char *program_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    return strcmp(name, "amtool") == 0 || strcmp(name, "promtool") == 0 ? name : "tocsinctl";
+}
+
+int ctl_main(int argc, char **argv)
+{
+    struct arena arena;
+    struct defaults defaults = { .count = 0 };
+    arena_init(&arena, ARENA_NO_LIMIT);
+    struct ctl c = { .name = argc > 0 ? program_name(argv[0]) : "tocsinctl", .arena = &arena };
+    log_configure(LOG_WARN, LOG_LOGFMT);
+    int code = run_verb(&c, &defaults, argc, argv);
+    ctl_client_free(&c);
+    fwrite(c.out.p ? c.out.p : "", 1, c.out.n, stdout);
+    fflush(stdout);
+    if (c.err.code != ERR_NONE && code != 0)
+        fprintf(stderr, "%s: error: %s\n%s", c.name, c.err.text, c.no_blank_line ? "" : "\n");
+    buf_deinit(&c.out);
+    for (size_t i = 0; i < defaults.count; i++)
+        yaml_doc_deinit(&defaults.docs[i]);
+    arena_deinit(&arena);
+    return code;
+}

@@ -1,0 +1,549 @@
+/* amtool silence: query, add, expire, update, import. A silence is kept as the bytes that the API gave, with what the verbs need
+ * read out of it, so that -o json prints what the server said. */
+#include "ctl/ctl.h"
+
+#include "base/utf8.h"
+#include "http/url.h"
+#include "json/writer.h"
+#include "model/duration.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct shown_silence {
+    struct str raw, id, state, created_by, comment;
+    struct wire_time starts_at, ends_at, updated_at;
+    struct str matchers_raw, annotations_raw;
+    struct matcher *matchers;
+    size_t matchers_count;
+};
+
+static bool read_time(struct json_reader *r, struct wire_time *t)
+{
+    struct str text;
+    int32_t offset;
+    return json_str(r, &text) && (rfc3339_parse(text, t, &offset) || json_fail(r, "not a time: %.*s", STR_ARG(text)));
+}
+
+static bool read_matcher(struct json_reader *r, struct matcher *m)
+{
+    struct str key;
+    bool regex = false, equal = true;
+    if (!json_object(r))
+        return false;
+    while (json_member(r, &key)) {
+        bool ok = str_eq(key, STR("name"))      ? json_str(r, &m->name)
+                  : str_eq(key, STR("value"))   ? json_str(r, &m->value)
+                  : str_eq(key, STR("isRegex")) ? json_bool(r, &regex)
+                  : str_eq(key, STR("isEqual")) ? json_bool(r, &equal)
+                                                : json_skip(r);
+        if (!ok)
+            return false;
+    }
+    m->op = regex ? (equal ? MATCH_RE : MATCH_NRE) : (equal ? MATCH_EQ : MATCH_NE);
+    return !r->failed;
+}
+
+static bool read_matchers(struct ctl *c, struct shown_silence *s)
+{
+    struct json_reader r;
+    size_t n = 0;
+    json_reader_init(&r, s->matchers_raw, c->arena);
+    s->matchers = arena_alloc_array(c->arena, s->matchers_raw.n / 8 + 1, sizeof *s->matchers);
+    if (json_array(&r))
+        while (json_element(&r))
+            if (!read_matcher(&r, &s->matchers[n++]))
+                break;
+    s->matchers_count = n;
+    return json_finish(&r, &c->err);
+}
+
+static bool read_state(struct json_reader *r, struct str *state)
+{
+    struct str key;
+    if (!json_object(r))
+        return false;
+    while (json_member(r, &key))
+        if (!(str_eq(key, STR("state")) ? json_str(r, state) : json_skip(r)))
+            return false;
+    return !r->failed;
+}
+
+static bool read_silence(struct ctl *c, struct str raw, struct shown_silence *s)
+{
+    struct json_reader r;
+    struct str key;
+    *s = (struct shown_silence){ .raw = raw, .matchers_raw = STR("[]") };
+    json_reader_init(&r, raw, c->arena);
+    if (json_object(&r))
+        while (json_member(&r, &key)) {
+            bool ok = str_eq(key, STR("id"))            ? json_str(&r, &s->id)
+                      : str_eq(key, STR("createdBy"))   ? json_str(&r, &s->created_by)
+                      : str_eq(key, STR("comment"))     ? json_str(&r, &s->comment)
+                      : str_eq(key, STR("startsAt"))    ? read_time(&r, &s->starts_at)
+                      : str_eq(key, STR("endsAt"))      ? read_time(&r, &s->ends_at)
+                      : str_eq(key, STR("updatedAt"))   ? read_time(&r, &s->updated_at)
+                      : str_eq(key, STR("status"))      ? read_state(&r, &s->state)
+                      : str_eq(key, STR("matchers"))    ? json_raw(&r, &s->matchers_raw)
+                      : str_eq(key, STR("annotations")) ? json_raw(&r, &s->annotations_raw)
+                                                        : json_skip(&r);
+            if (!ok)
+                break;
+        }
+    return json_finish(&r, &c->err) && read_matchers(c, s);
+}
+
+static bool read_silences(struct ctl *c, struct str body, struct shown_silence **out, size_t *count)
+{
+    struct json_reader r;
+    struct str raw;
+    size_t n = 0, capacity = 64;
+    struct shown_silence *v = arena_alloc_array(c->arena, capacity, sizeof *v);
+    bool ok = true;
+    json_reader_init(&r, body, c->arena);
+    if (json_array(&r))
+        while (ok && json_element(&r) && json_raw(&r, &raw)) {
+            if (n == capacity) {
+                struct shown_silence *grown = arena_alloc_array(c->arena, capacity * 2, sizeof *grown);
+                memcpy(grown, v, n * sizeof *grown);
+                v = grown;
+                capacity *= 2;
+            }
+            ok = read_silence(c, raw, &v[n++]);
+        }
+    *out = v;
+    *count = n;
+    return ok && json_finish(&r, &c->err);
+}
+
+/* ---- printing ---- */
+
+static void date_cell(struct ctl *c, struct ctl_table *t, struct wire_time at)
+{
+    struct buf b = { 0 };
+    ctl_write_date(c, &b, at);
+    ctl_table_cell(t, buf_view(&b));
+    buf_deinit(&b);
+}
+
+static void matchers_cell(struct ctl *c, struct ctl_table *t, const struct shown_silence *s, bool braces)
+{
+    struct buf b = { 0 };
+    (void)c;
+    if (braces)
+        buf_byte(&b, '{');
+    for (size_t i = 0; i < s->matchers_count; i++) {
+        if (i)
+            buf_byte(&b, braces ? ',' : ' ');
+        matcher_write(&b, &s->matchers[i]);
+    }
+    if (braces)
+        buf_byte(&b, '}');
+    ctl_table_cell(t, buf_view(&b));
+    buf_deinit(&b);
+}
+
+static void sort_by_end(struct shown_silence *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct shown_silence one = v[i];
+        size_t k = i;
+        for (; k > 0 && wire_time_cmp(v[k - 1].ends_at, one.ends_at) > 0; k--)
+            v[k] = v[k - 1];
+        v[k] = one;
+    }
+}
+
+static void print_silences(struct ctl *c, struct shown_silence *v, size_t n)
+{
+    if (str_eq(c->f.output, STR("json"))) {
+        buf_byte(&c->out, '[');
+        for (size_t i = 0; i < n; i++) {
+            if (i)
+                buf_byte(&c->out, ',');
+            buf_str(&c->out, v[i].raw);
+        }
+        buf_c(&c->out, "]\n");
+        return;
+    }
+    static const struct str simple[] = { STR_INIT("ID"), STR_INIT("Matchers"), STR_INIT("Ends At"), STR_INIT("Created By"),
+                                         STR_INIT("Comment") };
+    static const struct str extended[] = { STR_INIT("ID"), STR_INIT("Matchers"), STR_INIT("Starts At"), STR_INIT("Ends At"),
+                                           STR_INIT("Updated At"), STR_INIT("Created By"), STR_INIT("Comment") };
+    bool wide = str_eq(c->f.output, STR("extended"));
+    struct ctl_table t;
+    ctl_table_init(&t, c->arena, wide ? ARRAY_LEN(extended) : ARRAY_LEN(simple));
+    for (size_t i = 0; i < t.columns; i++)
+        ctl_table_cell(&t, wide ? extended[i] : simple[i]);
+    sort_by_end(v, n);
+    for (size_t i = 0; i < n; i++) {
+        ctl_table_cell(&t, v[i].id);
+        matchers_cell(c, &t, &v[i], wide);
+        if (wide)
+            date_cell(c, &t, v[i].starts_at);
+        date_cell(c, &t, v[i].ends_at);
+        if (wide)
+            date_cell(c, &t, v[i].updated_at);
+        ctl_table_cell(&t, v[i].created_by);
+        ctl_table_cell(&t, v[i].comment);
+    }
+    ctl_table_write(&t, &c->out);
+}
+
+static void print_ids(struct ctl *c, const struct shown_silence *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        buf_str(&c->out, v[i].id);
+        buf_byte(&c->out, '\n');
+    }
+}
+
+/* ---- query ---- */
+
+static bool wanted(const struct ctl *c, const struct shown_silence *s, struct wire_time now)
+{
+    bool expired = wire_time_cmp(s->ends_at, now) < 0;
+    if (expired != c->f.expired)
+        return false;
+    if (c->f.within_ns) {
+        if (!c->f.expired && wire_time_cmp(s->ends_at, wire_time_add_ns(now, c->f.within_ns)) > 0)
+            return false;
+        if (c->f.expired && wire_time_cmp(s->ends_at, wire_time_add_ns(now, -c->f.within_ns)) < 0)
+            return false;
+    }
+    if (c->f.created_by.n && !str_eq(s->created_by, c->f.created_by))
+        return false;
+    return c->f.id.n == 0 || str_eq(s->id, c->f.id);
+}
+
+int ctl_silence_query(void *program)
+{
+    struct ctl *c = program;
+    struct buf q = { 0 };
+    struct matcher m;
+    struct err ignored = { 0 };
+    buf_c(&q, "/silences");
+    for (size_t i = 0; i < c->f.matchers.n; i++) {
+        struct str text = c->f.matchers.v[i];
+        if (i == 0) {
+            if (matcher_parse(c->arena, c->mode, text, &m, NULL, &ignored))
+                matcher_deinit(&m);
+            else
+                text = ctl_alertname_matcher(c->arena, text);
+        }
+        buf_c(&q, i ? "&filter=" : "?filter=");
+        http_query_escape(&q, text);
+    }
+    struct str path = arena_str(c->arena, buf_view(&q)), body;
+    buf_deinit(&q);
+    struct shown_silence *v;
+    size_t n, kept = 0;
+    if (!ctl_api_ok(c, "GET", path, STR_EMPTY, "/silences", "getSilences", &body) || !read_silences(c, body, &v, &n))
+        return ctl_fail(c);
+    struct wire_time now = ctl_now();
+    for (size_t i = 0; i < n; i++)
+        if (wanted(c, &v[i], now))
+            v[kept++] = v[i];
+    if (c->f.quiet)
+        print_ids(c, v, kept);
+    else
+        print_silences(c, v, kept);
+    return 0;
+}
+
+/* ---- add ---- */
+
+static void write_time(struct json_writer *w, struct str key, struct wire_time t)
+{
+    jw_key(w, key);
+    buf_byte(w->out, '"');
+    rfc3339_write_ms(w->out, t);
+    buf_byte(w->out, '"');
+    w->need_comma = true;
+}
+
+static void write_matchers(struct json_writer *w, const struct matchers *ms)
+{
+    jw_array(w);
+    for (size_t i = 0; i < ms->n; i++) {
+        const struct matcher *m = &ms->v[i];
+        jw_object(w);
+        jw_key(w, STR("isEqual"));
+        jw_bool(w, m->op == MATCH_EQ || m->op == MATCH_RE);
+        jw_key(w, STR("isRegex"));
+        jw_bool(w, m->op == MATCH_RE || m->op == MATCH_NRE);
+        jw_kv(w, STR("name"), m->name);
+        jw_kv(w, STR("value"), m->value);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
+/* --start, --end and --duration together; `start` holds the default. */
+static bool read_span(struct ctl *c, struct wire_time *start, struct wire_time *end, bool duration_given)
+{
+    int32_t offset;
+    int64_t ms;
+    if (c->f.start.n && !ctl_parse_time(c->f.start, start, &offset, &c->err))
+        return false;
+    if (c->f.end.n)
+        return ctl_parse_time(c->f.end, end, &offset, &c->err);
+    if (!duration_given)
+        return true;
+    if (!duration_parse(c->f.duration, &ms, &c->err))
+        return false;
+    if (ms == 0)
+        return err_set(&c->err, ERR_INVALID, "silence duration must be greater than 0");
+    *end = wire_time_add_ms(*start, ms);
+    return true;
+}
+
+static struct str user_name(struct arena *a)
+{
+    const char *name = getenv("USER");
+    char login[256];
+    if (name && *name)
+        return arena_str(a, str_c(name));
+    if (getlogin_r(login, sizeof login) == 0)
+        return arena_str(a, str_c(login));
+    return geteuid() == 0 ? STR("root") : STR_EMPTY;
+}
+
+static bool post_silence(struct ctl *c, struct str body, struct str *id)
+{
+    struct str answer, key;
+    struct json_reader r;
+    if (!ctl_api_ok(c, "POST", STR("/silences"), body, "/silences", "postSilences", &answer))
+        return false;
+    json_reader_init(&r, answer, c->arena);
+    if (json_object(&r))
+        while (json_member(&r, &key))
+            if (!(str_eq(key, STR("silenceID")) ? json_str(&r, id) : json_skip(&r)))
+                break;
+    return json_finish(&r, &c->err);
+}
+
+int ctl_silence_add(void *program)
+{
+    struct ctl *c = program;
+    struct str_list texts = c->f.matchers;
+    struct matchers matchers;
+    struct labels annotations;
+    if (texts.n) {
+        struct matcher m;
+        struct err ignored = { 0 };
+        struct str *v = arena_alloc_array(c->arena, texts.n, sizeof *v);
+        memcpy(v, texts.v, texts.n * sizeof *v);
+        if (matcher_parse(c->arena, c->mode, v[0], &m, NULL, &ignored))
+            matcher_deinit(&m);
+        else
+            v[0] = ctl_alertname_matcher(c->arena, v[0]);
+        texts.v = v;
+    }
+    if (!ctl_parse_matchers(c, texts, &matchers))
+        return ctl_fail(c);
+    struct wire_time start = ctl_now(), end = start;
+    bool ok = matchers.n > 0 || err_set(&c->err, ERR_INVALID, "no matchers specified");
+    ok = ok && read_span(c, &start, &end, true);
+    if (ok && wire_time_cmp(start, end) > 0)
+        ok = err_set(&c->err, ERR_INVALID, "silence cannot start after it ends");
+    if (ok && c->f.require_comment && c->f.comment.n == 0)
+        ok = err_set(&c->err, ERR_INVALID, "comment required by config");
+    ok = ok && ctl_parse_pairs(c, c->f.annotations, "annotations must be specified as key=value pairs", &annotations);
+    struct buf body = { 0 };
+    struct str id = STR_EMPTY;
+    if (ok) {
+        struct json_writer w;
+        json_writer_init(&w, &body);
+        jw_object(&w);
+        if (annotations.n) {
+            jw_key(&w, STR("annotations"));
+            jw_object(&w);
+            for (size_t i = 0; i < annotations.n; i++)
+                jw_kv(&w, annotations.v[i].name, annotations.v[i].value);
+            jw_object_end(&w);
+        }
+        jw_kv(&w, STR("comment"), c->f.comment);
+        jw_kv(&w, STR("createdBy"), c->f.author.n ? c->f.author : user_name(c->arena));
+        write_time(&w, STR("endsAt"), end);
+        jw_key(&w, STR("matchers"));
+        write_matchers(&w, &matchers);
+        write_time(&w, STR("startsAt"), start);
+        jw_object_end(&w);
+        ok = post_silence(c, buf_view(&body), &id);
+    }
+    buf_deinit(&body);
+    matchers_deinit(&matchers);
+    if (!ok)
+        return ctl_fail(c);
+    buf_str(&c->out, id);
+    buf_byte(&c->out, '\n');
+    return 0;
+}
+
+/* ---- expire, update ---- */
+
+static struct str silence_path(struct ctl *c, struct str id)
+{
+    struct buf b = { 0 };
+    buf_c(&b, "/silence/");
+    http_path_escape(&b, id);
+    struct str path = arena_str(c->arena, buf_view(&b));
+    buf_deinit(&b);
+    return path;
+}
+
+int ctl_silence_expire(void *program)
+{
+    struct ctl *c = program;
+    struct str answer;
+    if (c->f.ids.n == 0) {
+        err_set(&c->err, ERR_INVALID, "no silence IDs specified");
+        return ctl_fail(c);
+    }
+    for (size_t i = 0; i < c->f.ids.n; i++)
+        if (!ctl_api_ok(c, "DELETE", silence_path(c, c->f.ids.v[i]), STR_EMPTY, "/silence/{silenceID}", "deleteSilence",
+                        &answer))
+            return ctl_fail(c);
+    return 0;
+}
+
+static bool update_one(struct ctl *c, struct str id, struct shown_silence *out)
+{
+    struct str body;
+    struct shown_silence s;
+    if (!ctl_api_ok(c, "GET", silence_path(c, id), STR_EMPTY, "/silence/{silenceID}", "getSilence", &body) ||
+        !read_silence(c, str_trim(body), &s))
+        return false;
+    if (!read_span(c, &s.starts_at, &s.ends_at, c->f.duration.n > 0))
+        return false;
+    if (wire_time_cmp(s.starts_at, s.ends_at) > 0)
+        return err_set(&c->err, ERR_INVALID, "silence cannot start after it ends");
+    if (c->f.comment.n)
+        s.comment = c->f.comment;
+    struct buf b = { 0 };
+    struct json_writer w;
+    json_writer_init(&w, &b);
+    jw_object(&w);
+    jw_kv(&w, STR("id"), s.id);
+    if (s.annotations_raw.n) {
+        jw_key(&w, STR("annotations"));
+        jw_raw(&w, s.annotations_raw);
+    }
+    jw_kv(&w, STR("comment"), s.comment);
+    jw_kv(&w, STR("createdBy"), s.created_by);
+    write_time(&w, STR("endsAt"), s.ends_at);
+    jw_key(&w, STR("matchers"));
+    jw_raw(&w, s.matchers_raw);
+    write_time(&w, STR("startsAt"), s.starts_at);
+    jw_object_end(&w);
+    bool ok = post_silence(c, buf_view(&b), &s.id);
+    /* -o json shows the silence as the API has it now. */
+    if (ok)
+        ok = ctl_api_ok(c, "GET", silence_path(c, s.id), STR_EMPTY, "/silence/{silenceID}", "getSilence", &body) &&
+             read_silence(c, str_trim(body), out);
+    buf_deinit(&b);
+    return ok;
+}
+
+int ctl_silence_update(void *program)
+{
+    struct ctl *c = program;
+    if (c->f.ids.n == 0) {
+        err_set(&c->err, ERR_INVALID, "no silence IDs specified");
+        return ctl_fail(c);
+    }
+    struct shown_silence *v = arena_alloc_array(c->arena, c->f.ids.n, sizeof *v);
+    for (size_t i = 0; i < c->f.ids.n; i++)
+        if (!update_one(c, c->f.ids.v[i], &v[i]))
+            return ctl_fail(c);
+    if (c->f.quiet)
+        print_ids(c, v, c->f.ids.n);
+    else
+        print_silences(c, v, c->f.ids.n);
+    return 0;
+}
+
+/* ---- import ---- */
+
+/* The id as null or absent makes a new silence of it. */
+static struct str without_id(struct ctl *c, struct str raw, bool keep_id)
+{
+    struct json_reader r;
+    struct str key, value;
+    struct buf b = { 0 };
+    struct json_writer w;
+    json_writer_init(&w, &b);
+    json_reader_init(&r, raw, c->arena);
+    jw_object(&w);
+    if (json_object(&r))
+        while (json_member(&r, &key) && json_raw(&r, &value)) {
+            bool read_only = str_eq(key, STR("status")) || str_eq(key, STR("updatedAt"));
+            if (read_only || (str_eq(key, STR("id")) && !keep_id))
+                continue;
+            jw_key(&w, key);
+            jw_raw(&w, value);
+        }
+    jw_object_end(&w);
+    struct str s = arena_str(c->arena, buf_view(&b));
+    buf_deinit(&b);
+    return s;
+}
+
+static bool import_one(struct ctl *c, struct str raw)
+{
+    struct str id = STR_EMPTY;
+    bool ok = post_silence(c, without_id(c, raw, !c->f.force), &id);
+    if (!ok && c->err.code == ERR_NOT_FOUND)
+        ok = post_silence(c, without_id(c, raw, false), &id);
+    if (ok) {
+        buf_str(&c->out, id);
+        buf_byte(&c->out, '\n');
+    }
+    return ok;
+}
+
+/* Go's json.Decoder words for what cannot begin an array. */
+static bool import_syntax(struct ctl *c, const struct err *why)
+{
+    return err_set(&c->err, ERR_INVALID, "couldn't unmarshal input data, is it JSON?: %s", why->text);
+}
+
+int ctl_silence_import(void *program)
+{
+    struct ctl *c = program;
+    struct buf text = { 0 };
+    struct json_reader r;
+    struct err why = { 0 };
+    struct str raw;
+    size_t total = 0, failed = 0;
+    if (!ctl_read_file(c->f.import_file.n ? c->f.import_file : STR("/dev/stdin"), &text, &c->err)) {
+        buf_deinit(&text);
+        return ctl_fail(c);
+    }
+    json_reader_init(&r, buf_view(&text), c->arena);
+    bool ok = true;
+    enum json_type first = json_peek(&r);
+    if (first != JSON_ARRAY && !r.failed && first != JSON_NONE) {
+        err_set(&why, ERR_INVALID, "not at beginning of value");
+        ok = import_syntax(c, &why);
+    } else if (json_array(&r)) {
+        while (json_element(&r) && json_raw(&r, &raw)) {
+            struct shown_silence s = { .id = STR_EMPTY };
+            total++;
+            if (import_one(c, raw))
+                continue;
+            struct err cause = c->err;
+            (void)read_silence(c, raw, &s);
+            fprintf(stderr, "Error adding silence id='%.*s': %s\n", STR_ARG(s.id), cause.text);
+            failed++;
+        }
+    }
+    if (ok && !json_finish(&r, &why))
+        ok = import_syntax(c, &why);
+    if (ok && failed)
+        ok = err_set(&c->err, ERR_INVALID, "couldn't import %zu out of %zu silences", failed, total);
+    buf_deinit(&text);
+    return ok ? 0 : ctl_fail(c);
+}
