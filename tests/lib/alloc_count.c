@@ -15,7 +15,9 @@ static _Thread_local uint64_t count;
 
 #ifdef SANITIZED
 
-#include <sanitizer/allocator_interface.h>
+/* gcc's packages do not carry the sanitizers' header. */
+int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile void *, size_t),
+                                              void (*free_hook)(const volatile void *));
 
 static void on_malloc(const volatile void *p, size_t n)
 {
