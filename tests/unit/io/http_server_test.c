@@ -82,12 +82,14 @@ static void handle(void *arg, struct http_exchange *x)
     else
         http_response_text(&x->response, 200, STR("text/plain"), STR("hello\n"));
     x->response.pull_end = x->response.pull ? pull_end : NULL;
+    pthread_mutex_lock(&f->m);
     copy(f->target, sizeof f->target, x->request.target);
     copy(f->path, sizeof f->path, path);
     copy(f->query, sizeof f->query, x->request.query);
     copy(f->body, sizeof f->body, x->request.body);
     copy(f->peer, sizeof f->peer, x->request.peer);
     f->body_bytes = x->request.body.n;
+    pthread_mutex_unlock(&f->m);
     http_exchange_finish(x);
 }
 
