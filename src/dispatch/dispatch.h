@@ -73,8 +73,10 @@ void dispatch_collect(struct dispatch *d, struct wire_time now);  /* the gauges 
 
 /* One alert that arrived: from a sender (put) or a peer (merge). */
 struct dispatch_alert {
-    const struct alert_spec *spec;
-    enum alert_change change; /* out */
+    const struct alert_spec *spec; /* NULL (from a peer only): `times` of an alert that is known */
+    struct alert_times times;
+    enum alert_change change;      /* out */
+    struct alert_slot *slot;       /* out: valid until the next step; NULL if it was refused or is unknown */
 };
 enum dispatch_event_kind {
     DISPATCH_TIMER,     /* dispatch_deadline() has come, or silences changed */

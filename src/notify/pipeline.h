@@ -47,7 +47,8 @@ struct notify_receiver {
     const struct notify_integration *v; /* in build order (enum receiver_kind, then idx) */
     size_t n;
 };
-/* The receivers of one configuration, immutable and counted: an attempt in flight keeps them over a reload. */
+/* The receivers that the routes of one configuration use, immutable and counted: an attempt in flight keeps them over a
+ * reload. */
 struct notify_receivers {
     atomic_uint refs;
     const struct notify_receiver *v;
@@ -155,6 +156,7 @@ struct notify_stats {
     struct counter suppressed_silence, suppressed_inhibition, suppressed_mute_time, suppressed_active_time;
     struct gauge receivers, integrations;
     struct counter claims_sent, claims_heard, claims_waited;
+    struct gauge in_flight; /* attempts */
 };
 extern const struct metric_desc notify_metrics[]; /* without the receiver_name label */
 extern const size_t notify_metrics_count;
@@ -198,6 +200,12 @@ struct notify_flush *notifier_flush(struct notifier *nt, mono_ms now, const stru
 /* Nobody waits for this flush any more (reload, stop). Attempts in flight are left to end: a success is still
  * recorded, and the same key is not tried again meanwhile. */
 void notifier_abandon(struct notifier *nt, struct notify_flush *f, struct notify_out *out);
+
+/* The receivers from now on: for the metrics. */
+void notifier_configure(struct notifier *nt, const struct notify_receivers *receivers);
+/* At the end: nobody waits for any attempt any more; each is told so, and still answered. */
+void notifier_cancel_all(struct notifier *nt, struct notify_out *out);
+size_t notifier_in_flight(const struct notifier *nt);
 
 void notifier_set_peers(struct notifier *nt, mono_ms now, const struct claim_members *members, bool settled);
 void notifier_result(struct notifier *nt, mono_ms now, struct wire_time wall, const struct notify_result *r,

@@ -1,0 +1,136 @@
+/* The engine's own structs: a flush, its runs (one per integration), the notifier. Shared by notifier.c (queues, events,
+ * life cycle), stages.c (what a stage does) and metrics.c. */
+#ifndef TOCSIN_NOTIFY_NOTIFIER_INT_H
+#define TOCSIN_NOTIFY_NOTIFIER_INT_H
+
+#include "base/heap.h"
+#include "base/map.h"
+#include "notify/pipeline.h"
+
+enum stage_result {
+    STAGE_PASS, /* on to the next stage */
+    STAGE_END,  /* nothing is left to say: a success */
+    STAGE_WAIT, /* for a timer, an answer or an event: it has been arranged */
+    STAGE_MORE, /* the slice is used up: again at the next step */
+    STAGE_FAIL, /* the error text is set */
+};
+
+/* A place in a queue of things that can go on. */
+struct work {
+    struct work *next;
+    bool queued;
+};
+struct work_queue {
+    struct work *first, *last;
+};
+
+struct run {
+    struct work work;
+    struct timer_entry timer;
+    struct notify_flush *flush;
+    const struct notify_integration *integration;
+    struct str key;           /* of the log entry */
+    uint64_t claim;           /* claim_key(key) */
+    struct run *same, **same_prev; /* runs with this claim key */
+    size_t stage;             /* in the table */
+    bool begun;               /* the wait stage has been entered */
+    bool counted;             /* passed dedup once: alertmanager_notifications_total */
+    bool over, ok;
+    mono_ms begun_at;
+    uint64_t attempt;         /* in flight; 0: none */
+    uint32_t attempts;        /* made */
+    mono_ms attempt_at, next_at;
+    double backoff_ms;
+    enum send_reason reason;  /* of last_error */
+    struct buf last_error;    /* of the last attempt that failed in time; empty: none */
+    enum notify_reason why;
+    struct notification *n;
+    struct wire_time n_entry; /* timestamp of the entry that n was made for */
+    const struct receiver_value *data; /* what the attempt left for the entry: in the flush's arena */
+    size_t data_count;
+};
+
+struct notify_flush {
+    struct work work;
+    struct timer_entry timer; /* its deadline */
+    struct notifier *nt;
+    struct notify_flush *next, *prev; /* all flushes */
+    struct notify_flush *next_done;
+    void *owner;
+    bool abandoned, over, ok;
+    struct notify_receivers *receivers;
+    const struct notify_receiver *receiver;
+    struct arena arena;
+    struct str group_key, route_id;
+    struct labels group_labels, route_labels;
+    const struct notify_window *active, *mute;
+    size_t active_count, mute_count;
+    int64_t repeat_interval_ms;
+    struct wire_time tick;
+    mono_ms deadline;
+    struct inhibitor *inhibitor;
+    struct notify_alert *alerts;
+    size_t alerts_count, left; /* left: not muted */
+    size_t stage, cursor;
+    const struct str *muted_by;
+    size_t muted_by_count;
+    bool time_ran;
+    /* Hashes of what is left: in flush order for the log, sorted for the decision. */
+    uint64_t *log_firing, *log_resolved, *firing, *resolved, *held;
+    size_t log_firing_count, resolved_count, firing_count, held_count;
+    struct run *runs;
+    size_t runs_count, runs_open;
+    struct buf errors; /* of the runs, one a line */
+};
+
+struct notifier {
+    struct notify_options options;
+    struct alert_store *alerts;
+    struct silencer *silencer;
+    struct nflog *log;
+    struct rng *rng;
+    struct claims *claims;
+    struct claim_members members; /* names are copies */
+    bool alone;                   /* nobody else takes part in claims */
+    bool settled;
+    struct work_queue flushes, runs;
+    struct timer_heap run_timers, flush_timers;
+    struct notify_flush *all, *done, **done_last;
+    struct map64 by_attempt;      /* struct run */
+    struct map64 by_claim;        /* first of the runs with this key */
+    uint64_t last_attempt;
+    struct arena scratch;         /* of one stage */
+    struct buf text;
+    struct notify_stats stats;
+};
+
+/* What a stage is given. */
+struct stage_call {
+    struct notifier *nt;
+    mono_ms now;
+    struct wire_time wall;
+    size_t *budget;
+    struct notify_out *out;
+};
+struct stage {
+    const char *name;
+    enum stage_result (*flush)(struct stage_call *c, struct notify_flush *f); /* once per flush */
+    enum stage_result (*run)(struct stage_call *c, struct run *r);            /* once per integration */
+};
+extern const struct stage notify_stages[];
+extern const size_t notify_stages_count;
+size_t stage_wait_index(void);   /* the first stage of a run */
+size_t stage_record_index(void);
+
+struct notify_effect *notify_out_add(struct notify_out *out, enum notify_effect_kind kind);
+void notify_notice(struct notify_out *out, enum notify_notice_kind kind, const struct notify_flush *f,
+                   const struct run *r, struct str err);
+void work_push(struct work_queue *q, struct work *w);
+/* Appends a line to the flush's errors. */
+void flush_error(struct notify_flush *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+void count_notification(struct notifier *nt, const struct run *r);
+void count_failed(struct notifier *nt, const struct run *r, enum send_reason reason);
+void count_attempt(struct notifier *nt, const struct run *r, const struct notify_result *res);
+
+#endif

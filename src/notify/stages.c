@@ -1,0 +1,417 @@
+/* The stages, and the table that puts them in order.
+ *
+ * A stage of the flush works on f->alerts from f->cursor on and may stop at the end of a slice; a stage of a run is short,
+ * but for hashing and building, which cost a little per alert and are charged to the slice.
+ *
+ * T1  Stages up to "silence" only set `muted`; what is left of the flush is known when the last of them has passed.
+ * T2  No attempt is made without the dedup stage having said so at this moment: a run that waited for anything comes back
+ *     through "dedup".
+ * T3  An entry is logged only by "record", only after a success. */
+#include "base/mem.h"
+#include "notify/notifier_int.h"
+
+#include <stdlib.h>
+
+static enum stage_result stage_settle(struct stage_call *c, struct notify_flush *f);
+static enum stage_result stage_inhibit(struct stage_call *c, struct notify_flush *f);
+static enum stage_result stage_time(struct stage_call *c, struct notify_flush *f);
+static enum stage_result stage_silence(struct stage_call *c, struct notify_flush *f);
+static enum stage_result stage_wait(struct stage_call *c, struct run *r);
+static enum stage_result stage_dedup(struct stage_call *c, struct run *r);
+static enum stage_result stage_send(struct stage_call *c, struct run *r);
+static enum stage_result stage_record(struct stage_call *c, struct run *r);
+
+const struct stage notify_stages[] = {
+    { "settle", .flush = stage_settle },   { "inhibit", .flush = stage_inhibit }, { "time", .flush = stage_time },
+    { "silence", .flush = stage_silence }, { "wait", .run = stage_wait },         { "dedup", .run = stage_dedup },
+    { "send", .run = stage_send },         { "record", .run = stage_record },
+};
+const size_t notify_stages_count = ARRAY_LEN(notify_stages);
+
+size_t stage_wait_index(void)
+{
+    size_t i = 0;
+    while (notify_stages[i].run != stage_wait)
+        i++;
+    return i;
+}
+
+size_t stage_record_index(void)
+{
+    size_t i = 0;
+    while (notify_stages[i].run != stage_record)
+        i++;
+    return i;
+}
+
+/* ---- Per flush ---- */
+
+static enum stage_result stage_settle(struct stage_call *c, struct notify_flush *f)
+{
+    (void)f;
+    return c->nt->settled ? STAGE_PASS : STAGE_WAIT; /* woken by notifier_set_peers(), ended by the deadline */
+}
+
+/* Walks the alerts that are left, a slice at a time, and mutes those that `is_muted` says. */
+static enum stage_result filter(struct stage_call *c, struct notify_flush *f, struct counter *suppressed,
+                                bool (*is_muted)(struct stage_call *c, struct notify_flush *f, struct alert_slot *s))
+{
+    for (; f->cursor < f->alerts_count; f->cursor++) {
+        if (*c->budget == 0)
+            return STAGE_MORE;
+        --*c->budget;
+        struct notify_alert *a = &f->alerts[f->cursor];
+        if (a->muted)
+            continue;
+        a->muted = is_muted(c, f, a->slot);
+        a->slot->mark = a->muted ? ALERT_SUPPRESSED : ALERT_ACTIVE;
+        if (a->muted) {
+            f->left--;
+            counter_add(suppressed, 1);
+        }
+    }
+    return f->left ? STAGE_PASS : STAGE_END;
+}
+
+static bool is_inhibited(struct stage_call *c, struct notify_flush *f, struct alert_slot *s)
+{
+    fingerprint by;
+    return inhibitor_query(f->inhibitor, c->wall, s, &by);
+}
+
+static enum stage_result stage_inhibit(struct stage_call *c, struct notify_flush *f)
+{
+    return filter(c, f, &c->nt->stats.suppressed_inhibition, is_inhibited);
+}
+
+static bool is_silenced(struct stage_call *c, struct notify_flush *f, struct alert_slot *s)
+{
+    (void)f;
+    return silencer_query(c->nt->silencer, c->wall, s, NULL, 0) > 0;
+}
+
+static enum stage_result stage_silence(struct stage_call *c, struct notify_flush *f)
+{
+    return filter(c, f, &c->nt->stats.suppressed_silence, is_silenced);
+}
+
+/* Names of the windows that contain the tick, one for each item that does. */
+static size_t windows_containing(const struct notify_window *w, size_t n, int64_t unix_s, struct str *names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < w[i].n; k++)
+            if (time_interval_contains(&w[i].v[k], unix_s))
+                names[count++] = w[i].name;
+    return count;
+}
+
+static size_t items_count(const struct notify_window *w, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += w[i].n;
+    return count;
+}
+
+static enum stage_result stage_time(struct stage_call *c, struct notify_flush *f)
+{
+    f->time_ran = true;
+    if (f->active_count) {
+        struct str *names = arena_alloc_array(&c->nt->scratch, items_count(f->active, f->active_count), sizeof *names);
+        if (!windows_containing(f->active, f->active_count, f->tick.s, names)) {
+            struct str *all = arena_alloc_array(&f->arena, f->active_count, sizeof *all);
+            for (size_t i = 0; i < f->active_count; i++)
+                all[i] = arena_str(&f->arena, f->active[i].name);
+            f->muted_by = all;
+            f->muted_by_count = f->active_count;
+            counter_add(&c->nt->stats.suppressed_active_time, f->left);
+            return STAGE_END;
+        }
+    }
+    if (f->mute_count == 0)
+        return STAGE_PASS;
+    struct str *names = arena_alloc_array(&f->arena, items_count(f->mute, f->mute_count), sizeof *names);
+    size_t count = windows_containing(f->mute, f->mute_count, f->tick.s, names);
+    if (count == 0)
+        return STAGE_PASS;
+    for (size_t i = 0; i < count; i++)
+        names[i] = arena_str(&f->arena, names[i]);
+    f->muted_by = names;
+    f->muted_by_count = count;
+    counter_add(&c->nt->stats.suppressed_mute_time, f->left);
+    return STAGE_END;
+}
+
+/* ---- Per integration ---- */
+
+/* Is an attempt for the same log entry in flight on this node (an abandoned flush, a sibling route)? */
+static bool twin_in_flight(const struct run *r)
+{
+    for (const struct run *t = map64_get(&r->flush->nt->by_claim, r->claim); t; t = t->same)
+        if (t != r && t->attempt && str_eq(t->key, r->key))
+            return true;
+    return false;
+}
+
+static enum stage_result stage_wait(struct stage_call *c, struct run *r)
+{
+    struct notifier *nt = c->nt;
+    if (!r->begun) {
+        r->begun = true;
+        r->begun_at = c->now;
+    }
+    mono_ms turn = r->attempts ? r->next_at
+                               : mono_add(r->begun_at, (int64_t)nt->members.self * nt->options.peer_timeout_ms);
+    if (!nt->alone) {
+        mono_ms base = turn;
+        turn = claims_turn(nt->claims, c->now, r->claim, base, nt->options.peer_timeout_ms, &nt->members);
+        if (mono_before(base, turn))
+            counter_add(&nt->stats.claims_waited, 1);
+        if (r->attempts && mono_before(turn, r->next_at))
+            turn = r->next_at; /* its own back-off holds even when it is its turn */
+    }
+    if (twin_in_flight(r))
+        turn = r->flush->deadline; /* woken when that has ended */
+    if (!mono_before(c->now, turn))
+        return STAGE_PASS;
+    timer_arm(&nt->run_timers, &r->timer, mono_min(turn, r->flush->deadline));
+    return STAGE_WAIT;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void sort_hashes(uint64_t *v, size_t n)
+{
+    if (n > 1)
+        qsort(v, n, sizeof *v, compare_u64);
+}
+
+static const uint64_t *sorted_copy(struct arena *a, const uint64_t *v, size_t n)
+{
+    uint64_t *copy = arena_alloc_array(a, n, sizeof *copy);
+    if (n)
+        memcpy(copy, v, n * sizeof *v);
+    sort_hashes(copy, n);
+    return copy;
+}
+
+/* The hash lists of what is left, made once, when the first run needs them. */
+static void make_hashes(struct notify_flush *f)
+{
+    if (f->firing)
+        return;
+    f->firing = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
+    f->resolved = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
+    f->held = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
+    f->log_firing = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
+    f->log_resolved = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
+    for (size_t i = 0; i < f->alerts_count; i++) {
+        const struct notify_alert *a = &f->alerts[i];
+        if (a->muted)
+            continue;
+        uint64_t hash = a->slot->value->nflog_hash;
+        switch (a->state) {
+        case ALERT_FIRING:
+            f->firing[f->firing_count++] = hash;
+            f->log_firing[f->log_firing_count++] = hash;
+            break;
+        case ALERT_HELD:
+            f->held[f->held_count++] = hash;
+            f->log_firing[f->log_firing_count++] = hash;
+            break;
+        case ALERT_RESOLVED:
+            f->log_resolved[f->resolved_count] = hash;
+            f->resolved[f->resolved_count++] = hash;
+            break;
+        }
+    }
+    sort_hashes(f->firing, f->firing_count);
+    sort_hashes(f->held, f->held_count);
+    sort_hashes(f->resolved, f->resolved_count);
+}
+
+static void spend(struct stage_call *c, size_t n)
+{
+    *c->budget -= n < *c->budget ? n : *c->budget;
+}
+
+static void build(struct run *r, const struct nflog_entry *entry);
+
+static enum stage_result stage_dedup(struct stage_call *c, struct run *r)
+{
+    struct notify_flush *f = r->flush;
+    struct nflog_entry entry = { .timestamp = WIRE_TIME_ZERO };
+    make_hashes(f);
+    bool has_entry = nflog_query(c->nt->log, &c->nt->scratch, r->key, &entry);
+    struct notify_question q = {
+        .firing = f->firing, .firing_count = f->firing_count,
+        .resolved = f->resolved, .resolved_count = f->resolved_count,
+        .held = f->held, .held_count = f->held_count,
+        .has_entry = has_entry,
+        .entry_firing = sorted_copy(&c->nt->scratch, entry.firing, entry.firing_count),
+        .entry_firing_count = entry.firing_count,
+        .entry_resolved = sorted_copy(&c->nt->scratch, entry.resolved, entry.resolved_count),
+        .entry_resolved_count = entry.resolved_count,
+        .entry_timestamp = entry.timestamp,
+        .send_resolved = r->integration->send_resolved,
+        .now = f->tick,
+        .repeat_interval_ms = f->repeat_interval_ms,
+    };
+    enum notify_reason why = notify_decide(&q);
+    spend(c, 1 + (f->left + entry.firing_count + entry.resolved_count) / 4);
+    if (why == NOTIFY_REASON_NONE)
+        return STAGE_END;
+    if (!r->counted) {
+        r->counted = true;
+        count_notification(c->nt, r);
+    }
+    bool stale = r->n && (why != r->why || wire_time_cmp(entry.timestamp, r->n_entry) != 0);
+    r->why = why;
+    r->n_entry = entry.timestamp;
+    if (stale) {
+        notification_release(r->n);
+        r->n = NULL;
+    }
+    bool nothing_to_send = !r->integration->send_resolved && f->log_firing_count == 0;
+    if (!r->n && !nothing_to_send) {
+        spend(c, f->left);
+        build(r, why == NOTIFY_REASON_FIRST ? NULL : &entry);
+    }
+    return STAGE_PASS;
+}
+
+static enum receiver_value_kind value_kind(enum nflog_value_kind kind)
+{
+    switch (kind) {
+    case NFLOG_STR:
+        return RECEIVER_VALUE_STR;
+    case NFLOG_INT:
+        return RECEIVER_VALUE_INT;
+    case NFLOG_DOUBLE:
+        return RECEIVER_VALUE_DOUBLE;
+    }
+    return RECEIVER_VALUE_STR;
+}
+
+static enum nflog_value_kind log_kind(enum receiver_value_kind kind)
+{
+    switch (kind) {
+    case RECEIVER_VALUE_STR:
+        return NFLOG_STR;
+    case RECEIVER_VALUE_INT:
+        return NFLOG_INT;
+    case RECEIVER_VALUE_DOUBLE:
+        return NFLOG_DOUBLE;
+    }
+    return NFLOG_STR;
+}
+
+static const struct receiver_value *copy_data(struct arena *a, const struct nflog_entry *entry)
+{
+    struct receiver_value *v = arena_alloc_array(a, entry->data_count, sizeof *v);
+    for (size_t i = 0; i < entry->data_count; i++) {
+        const struct nflog_value *from = &entry->data[i];
+        v[i] = (struct receiver_value){ arena_str(a, from->key), value_kind(from->kind), arena_str(a, from->s),
+                                        from->i, from->d };
+    }
+    return v;
+}
+
+/* The view of the group that the sender gets; entry is the one whose data the receiver sees, or NULL. */
+static void build(struct run *r, const struct nflog_entry *entry)
+{
+    struct notify_flush *f = r->flush;
+    struct notification *n = notification_new();
+    bool resolved_too = r->integration->send_resolved;
+    size_t count = resolved_too ? f->left : f->log_firing_count;
+    struct notification_alert *v = arena_alloc_array(&n->arena, count, sizeof *v);
+    for (size_t i = 0; i < f->alerts_count; i++) {
+        const struct notify_alert *a = &f->alerts[i];
+        bool resolved = a->state == ALERT_RESOLVED;
+        if (a->muted || (resolved && !resolved_too))
+            continue;
+        ASSERT(n->alerts_count < count);
+        const struct alert *value = resolved ? alert_slot_value(a->slot) : a->slot->value;
+        v[n->alerts_count++] = (struct notification_alert){ alert_retain(value), resolved };
+    }
+    ASSERT(n->alerts_count == count);
+    n->alerts = v;
+    n->receiver = arena_str(&n->arena, f->receiver->name);
+    n->group_key = arena_str(&n->arena, f->group_key);
+    n->group_labels = labels_copy(&n->arena, f->group_labels);
+    n->route_labels = labels_copy(&n->arena, f->route_labels);
+    n->external_url = arena_str(&n->arena, f->receivers->external_url);
+    n->reason = r->why;
+    n->now = f->tick;
+    if (entry) {
+        n->data = copy_data(&n->arena, entry);
+        n->data_count = entry->data_count;
+    }
+    r->n = n;
+}
+
+static void announce(struct stage_call *c, const struct claim_message *m)
+{
+    buf_reset(&c->nt->text);
+    claim_message_write(&c->nt->text, m);
+    struct notify_effect *e = notify_out_add(c->out, NOTIFY_CLAIM);
+    e->bytes = arena_str(&c->out->arena, buf_view(&c->nt->text));
+    counter_add(&c->nt->stats.claims_sent, 1);
+}
+
+static enum stage_result stage_send(struct stage_call *c, struct run *r)
+{
+    struct notifier *nt = c->nt;
+    struct notify_flush *f = r->flush;
+    if (!r->n)
+        return STAGE_PASS; /* nothing may be sent; it is logged all the same */
+    if (!nt->alone) {
+        struct claim_message m;
+        claims_take(nt->claims, c->now, r->claim, &nt->members, &m);
+        announce(c, &m);
+    }
+    r->attempt = ++nt->last_attempt;
+    r->attempts++;
+    r->attempt_at = c->now;
+    map64_put(&nt->by_attempt, r->attempt, r);
+    gauge_set(&nt->stats.in_flight, (double)nt->by_attempt.count);
+    struct notify_effect *e = notify_out_add(c->out, NOTIFY_ATTEMPT);
+    e->attempt = (struct notify_attempt){
+        .id = r->attempt,
+        .n = notification_retain(r->n),
+        .receivers = notify_receivers_retain(f->receivers),
+        .receiver = f->receiver,
+        .integration = r->integration,
+        .deadline = f->deadline,
+        .number = r->attempts,
+    };
+    return STAGE_WAIT; /* for notifier_result() */
+}
+
+static enum stage_result stage_record(struct stage_call *c, struct run *r)
+{
+    struct notify_flush *f = r->flush;
+    struct nflog_value *data = arena_alloc_array(&c->nt->scratch, r->data_count, sizeof *data);
+    for (size_t i = 0; i < r->data_count; i++) {
+        const struct receiver_value *from = &r->data[i];
+        data[i] = (struct nflog_value){ from->key, log_kind(from->kind), from->s, from->i, from->d };
+    }
+    struct nflog_entry entry = {
+        .group_key = f->group_key,
+        .receiver = { f->receiver->name, str_c(r->integration->name), r->integration->idx },
+        .firing = f->log_firing, .firing_count = f->log_firing_count,
+        .resolved = f->log_resolved, .resolved_count = f->resolved_count,
+        .data = data, .data_count = r->data_count,
+    };
+    buf_reset(&c->nt->text);
+    nflog_log(c->nt->log, c->wall, &entry, f->repeat_interval_ms, &c->nt->text);
+    struct notify_effect *e = notify_out_add(c->out, NOTIFY_RECORD);
+    e->bytes = arena_str(&c->out->arena, buf_view(&c->nt->text));
+    claims_logged(c->nt->claims, r->claim);
+    return STAGE_END;
+}
