@@ -29,7 +29,7 @@ struct time_interval {
     struct zone *zone; /* NULL: UTC */
 };
 
-/* One text of a field; ERR_INVALID. Texts are read in lower case. */
+/* One text of a field; ERR_INVALID. Texts are read in lower case. A pair that is refused as a pair is in *r. */
 MUST_CHECK bool interval_parse_times(struct str start, struct str end, struct interval_range *r, struct err *err);
 MUST_CHECK bool interval_parse_weekdays(struct str text, struct interval_range *r, struct err *err);
 MUST_CHECK bool interval_parse_days_of_month(struct str text, struct interval_range *r, struct err *err);
