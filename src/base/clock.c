@@ -78,7 +78,9 @@ void civil_from_unix(int64_t unix_s, int32_t ns, int32_t offset_s, struct civil 
 {
     int64_t local = saturating_add(unix_s, offset_s);
     int64_t days = floor_div(local, DAY_S);
-    int64_t second_of_day = local - days * DAY_S;
+    int64_t second_of_day = local % DAY_S; /* not local - days * DAY_S: that overflows at the far end */
+    if (second_of_day < 0)
+        second_of_day += DAY_S;
     int64_t shifted = days + 719468;
     int64_t era = floor_div(shifted, 146097);
     int64_t day_of_era = shifted - era * 146097;
