@@ -10,14 +10,21 @@ static bool text_is_zero(const void *value)
     return ((const struct str *)value)->n == 0;
 }
 
+/* Upstream's URLs are pointers: an absent one that is shown is null. */
 static void text_emit(struct yaml_emitter *e, const void *value)
 {
-    yaml_emit_str(e, *(const struct str *)value);
+    if (text_is_zero(value))
+        yaml_emit_null(e);
+    else
+        yaml_emit_str(e, *(const struct str *)value);
 }
 
 static void secret_emit(struct yaml_emitter *e, const void *value)
 {
-    yaml_emit_str(e, text_is_zero(value) ? STR_EMPTY : SECRET);
+    if (text_is_zero(value))
+        yaml_emit_null(e);
+    else
+        yaml_emit_str(e, SECRET);
 }
 
 static struct str url_text(struct arena *a, const struct http_url *u)

@@ -45,7 +45,7 @@ struct receiver_defaults {
     struct str smtp_auth_username, smtp_auth_password, smtp_auth_password_file;
     struct str smtp_auth_secret, smtp_auth_secret_file, smtp_auth_identity;
     bool smtp_require_tls;
-    struct http_tls_config *smtp_tls_config;
+    struct http_tls_config smtp_tls_config;
     enum tristate smtp_force_implicit_tls;
     struct str slack_api_url, slack_api_url_file, slack_app_token, slack_app_token_file, slack_app_url;
     struct str pagerduty_url;
@@ -91,8 +91,16 @@ extern const enum receiver_kind receiver_check_order[RECEIVER_KINDS];
 
 /* "at most one of A & B must be configured". */
 MUST_CHECK bool receiver_pair(struct str a, const char *a_name, struct str b, const char *b_name, struct err *err);
+/* "one of webhook_url or webhook_url_file must be configured", and not both. */
+MUST_CHECK bool receiver_one_webhook(struct str url, struct str file, struct err *err);
 /* The URL with its path ending in '/'. */
 struct str receiver_url_with_slash(struct arena *a, struct str url);
 void receiver_inherit_http(struct receiver_common *c, const struct receiver_defaults *global);
+/* The global URL where there is none; ERR_INVALID `missing` if that is absent too. */
+MUST_CHECK bool receiver_inherit_url(struct str *url, struct str global, const char *missing, struct err *err);
+/* A credential as text or file: the global pair if neither member is set... */
+void receiver_inherit_pair(struct str *inline_, struct str *file, struct str global_inline, struct str global_file);
+/* ...or each member for itself (opsgenie, victorops, rocketchat). */
+void receiver_inherit_members(struct str *inline_, struct str *file, struct str global_inline, struct str global_file);
 
 #endif

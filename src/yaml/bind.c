@@ -235,6 +235,11 @@ static void sort(void *v, size_t n, size_t size, int (*cmp)(const void *, const 
         qsort(v, n, size, cmp);
 }
 
+void str_map_sort(struct str_pair *v, size_t n)
+{
+    sort(v, n, sizeof *v, str_pair_cmp);
+}
+
 /* Every pair of a mapping whose keys are texts; strict about keys that are there already. */
 struct map_walk {
     const struct yaml_node *node;
@@ -286,7 +291,7 @@ enum bind_result bind_read_str_map(struct binding *b, const struct yaml_node *no
             v[n++] = (struct str_pair){ w.key, value };
     }
     map_deinit(&w.seen);
-    sort(v, n, sizeof *v, str_pair_cmp);
+    str_map_sort(v, n);
     *out = (struct str_map){ v, n };
     return recorded(b) == before ? BIND_OK : BIND_TYPE_ERROR;
 }
@@ -396,14 +401,14 @@ static enum bind_result check_tree_map(struct binding *b, const struct yaml_node
     return r;
 }
 
-static enum bind_result read_tree(struct binding *b, const struct bind *f, const struct yaml_node *node,
-                                  const struct yaml_node **out)
+enum bind_result bind_read_tree(struct binding *b, const struct yaml_node *node, const char *go_type,
+                                const struct yaml_node **out)
 {
     *out = NULL;
     if (bind_is_null(node))
         return BIND_OK;
-    if (f->go_type && node->kind != YAML_MAPPING)
-        return bind_type_error(b, node, f->go_type);
+    if (go_type && node->kind != YAML_MAPPING)
+        return bind_type_error(b, node, go_type);
     *out = node;
     return check_tree(b, node);
 }
@@ -582,7 +587,7 @@ static enum bind_result read_field(struct binding *b, const struct bind *f, cons
     case BIND_KIND_SCALARS:
         return read_scalars(b, f, node, object);
     case BIND_KIND_TREE:
-        return read_tree(b, f, node, at);
+        return bind_read_tree(b, node, f->go_type, at);
     case BIND_KIND_POINTER:
         return read_pointer(b, f, node, object);
     case BIND_KIND_LIST:

@@ -55,6 +55,7 @@ struct opt_i64 {
 };
 
 struct str str_map_get(const struct str_map *m, struct str key); /* empty if absent */
+void str_map_sort(struct str_pair *v, size_t n); /* by key */
 bool str_map_has(const struct str_map *m, struct str key);
 
 /* ---- One binding ---- */
@@ -224,6 +225,9 @@ enum bind_result bind_read_str(struct binding *b, const struct yaml_node *node, 
 enum bind_result bind_read_strs(struct binding *b, const struct yaml_node *node, struct str_list *out);
 enum bind_result bind_read_str_map(struct binding *b, const struct yaml_node *node, const char *go_type,
                                    struct str_map *out);
+/* Any value; a mapping if go_type is not NULL. NULL for null. */
+enum bind_result bind_read_tree(struct binding *b, const struct yaml_node *node, const char *go_type,
+                                const struct yaml_node **out);
 enum bind_result bind_read_object(struct binding *b, const struct bind_type *type, const struct yaml_node *node,
                                   void *object);
 /* "line N: cannot unmarshal !!str `x` into GO_TYPE". */

@@ -14,14 +14,17 @@ struct pagerduty_detail {
     struct str key;
     const struct yaml_node *value; /* strings are (t); NULL: null */
 };
+struct pagerduty_details {
+    const struct yaml_node *tree; /* as written; NULL: absent */
+    struct pagerduty_detail *v;   /* with the four defaults, sorted by key */
+    size_t n;
+};
 struct pagerduty_config {
     struct receiver_common common;
     struct str service_key, service_key_file, routing_key, routing_key_file; /* secrets (t) */
     struct str url;
     struct str client, client_url, description; /* (t) */
-    const struct yaml_node *details_tree;       /* as written */
-    struct pagerduty_detail *details;           /* with the four defaults, sorted by key */
-    size_t details_count;
+    struct pagerduty_details details;
     struct pagerduty_image *images;
     size_t images_count;
     struct pagerduty_link *links;

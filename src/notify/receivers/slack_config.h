@@ -13,7 +13,7 @@ struct slack_confirmation {
 };
 struct slack_action {
     struct str type, text, url, style, name, value; /* (t) */
-    const struct slack_confirmation *confirm;       /* NULL: none */
+    struct slack_confirmation *confirm;       /* NULL: none */
 };
 struct slack_config {
     struct receiver_common common; /* with an app token: http_config->authorization is Bearer */
