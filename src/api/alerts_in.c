@@ -147,20 +147,20 @@ static bool pairs_read(struct reading *r, struct pairs *ps, bool *present)
 {
     struct json_reader *j = &r->json;
     ps->n = 0;
-    if (json_peek(j) == JSON_NULL) {
+    if (jr_peek(j) == JR_NULL) {
         *present = false;
-        return json_null(j);
+        return jr_null(j);
     }
     *present = true;
     struct str key;
-    if (!json_object(j))
+    if (!jr_object(j))
         return false;
-    while (json_member(j, &key)) {
+    while (jr_member(j, &key)) {
         struct str value = STR_EMPTY;
-        if (json_peek(j) == JSON_NULL ? !json_null(j) : !json_str(j, &value))
+        if (jr_peek(j) == JR_NULL ? !jr_null(j) : !jr_str(j, &value))
             return false;
         if (ps->n == PAIRS_MAX)
-            return json_fail(j, "more than %d pairs in one set", PAIRS_MAX);
+            return jr_fail(j, "more than %d pairs in one set", PAIRS_MAX);
         if (ps->n == ps->capacity) {
             size_t capacity = ps->capacity ? ps->capacity * 2 : 32;
             struct label *grown = arena_alloc_array(r->arena, capacity, sizeof *grown);
@@ -178,12 +178,12 @@ static bool time_read(struct json_reader *j, bool *present, struct wire_time *t,
 {
     struct str text;
     *present = false;
-    if (json_peek(j) == JSON_NULL)
-        return json_null(j);
-    if (!json_str(j, &text))
+    if (jr_peek(j) == JR_NULL)
+        return jr_null(j);
+    if (!jr_str(j, &text))
         return false;
     if (!api_datetime_parse(text, t, offset_s))
-        return json_fail(j, "parsing time \"%.*s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse", STR_ARG(text));
+        return jr_fail(j, "parsing time \"%.*s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse", STR_ARG(text));
     *present = !wire_time_is_zero(*t);
     return true;
 }
@@ -199,9 +199,9 @@ static bool posted_read(struct reading *r, struct posted *p)
     struct str key;
     bool annotated = false;
     r->annotations.n = r->labels.n = 0;
-    if (!json_object(j))
+    if (!jr_object(j))
         return false;
-    while (json_member(j, &key)) {
+    while (jr_member(j, &key)) {
         bool ok;
         if (member_is(key, STR("labels")))
             ok = pairs_read(r, &r->labels, &p->has_labels);
@@ -212,9 +212,9 @@ static bool posted_read(struct reading *r, struct posted *p)
         else if (member_is(key, STR("endsAt")))
             ok = time_read(j, &p->has_ends, &p->ends_at, &p->ends_offset_s);
         else if (member_is(key, STR("generatorURL")))
-            ok = json_peek(j) == JSON_NULL ? json_null(j) : json_str(j, &p->generator_url);
+            ok = jr_peek(j) == JR_NULL ? jr_null(j) : jr_str(j, &p->generator_url);
         else
-            ok = json_skip(j);
+            ok = jr_skip(j);
         if (!ok)
             return false;
     }
@@ -349,15 +349,15 @@ static bool walk(struct reading *r, struct str body, struct api_refusal *refusal
 {
     struct json_reader *j = &r->json;
     json_reader_init(j, body, r->arena);
-    if (json_peek(j) == JSON_NULL) {
+    if (jr_peek(j) == JR_NULL) {
         struct err err = { 0 };
-        if (json_null(j) && json_finish(j, &err))
+        if (jr_null(j) && jr_finish(j, &err))
             return api_refuse(refusal, 422, 602, STR("alerts in body is required"));
     }
     size_t index = 0;
     struct api_refusal first = { 0 };
-    if (json_array(j))
-        while (json_element(j)) {
+    if (jr_array(j))
+        while (jr_element(j)) {
             struct posted p = { 0 };
             if (!posted_read(r, &p))
                 break;
@@ -368,7 +368,7 @@ static bool walk(struct reading *r, struct str body, struct api_refusal *refusal
             index++;
         }
     struct err err = { 0 };
-    if (!json_finish(j, &err))
+    if (!jr_finish(j, &err))
         return api_refuse(refusal, 400, 400,
                       arena_printf(r->arena, "parsing alerts body from \"\" failed, because %s", err.text));
     if (first.status) {

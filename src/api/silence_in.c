@@ -33,8 +33,8 @@ static bool member_is(struct str key, struct str name)
 
 static bool read_str(struct json_reader *j, bool *present, struct str *s)
 {
-    *present = json_peek(j) != JSON_NULL;
-    return *present ? json_str(j, s) : json_null(j);
+    *present = jr_peek(j) != JR_NULL;
+    return *present ? jr_str(j, s) : jr_null(j);
 }
 
 static bool read_time(struct json_reader *j, bool *present, struct wire_time *t)
@@ -44,21 +44,21 @@ static bool read_time(struct json_reader *j, bool *present, struct wire_time *t)
     if (!read_str(j, present, &text) || !*present)
         return !j->failed;
     return api_datetime_parse(text, t, &offset_s) ||
-           json_fail(j, "parsing time \"%.*s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse", STR_ARG(text));
+           jr_fail(j, "parsing time \"%.*s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse", STR_ARG(text));
 }
 
 static bool read_bool(struct json_reader *j, bool *present, bool *v)
 {
-    *present = json_peek(j) != JSON_NULL;
-    return *present ? json_bool(j, v) : json_null(j);
+    *present = jr_peek(j) != JR_NULL;
+    return *present ? jr_bool(j, v) : jr_null(j);
 }
 
 static bool read_matcher(struct json_reader *j, struct posted_matcher *m)
 {
     struct str key;
-    if (!json_object(j))
+    if (!jr_object(j))
         return false;
-    while (json_member(j, &key)) {
+    while (jr_member(j, &key)) {
         bool ok, present = false, equal = true;
         if (member_is(key, STR("name"))) {
             ok = read_str(j, &m->has_name, &m->name);
@@ -70,7 +70,7 @@ static bool read_matcher(struct json_reader *j, struct posted_matcher *m)
             ok = read_bool(j, &present, &equal);
             m->is_not_equal = present && !equal;
         } else {
-            ok = json_skip(j);
+            ok = jr_skip(j);
         }
         if (!ok)
             return false;
@@ -81,14 +81,14 @@ static bool read_matcher(struct json_reader *j, struct posted_matcher *m)
 static bool read_matchers(struct json_reader *j, struct posted *p)
 {
     p->matchers_count = 0;
-    p->has_matchers = json_peek(j) != JSON_NULL;
+    p->has_matchers = jr_peek(j) != JR_NULL;
     if (!p->has_matchers)
-        return json_null(j);
-    if (!json_array(j))
+        return jr_null(j);
+    if (!jr_array(j))
         return false;
-    while (json_element(j)) {
+    while (jr_element(j)) {
         if (p->matchers_count == MATCHERS_MAX)
-            return json_fail(j, "more than %d matchers", MATCHERS_MAX);
+            return jr_fail(j, "more than %d matchers", MATCHERS_MAX);
         if (!p->matchers)
             p->matchers = arena_alloc_array(j->arena, MATCHERS_MAX, sizeof *p->matchers);
         struct posted_matcher *m = &p->matchers[p->matchers_count++];
@@ -103,17 +103,17 @@ static bool read_annotations(struct json_reader *j, struct posted *p)
 {
     struct str key;
     p->annotations_count = 0;
-    if (json_peek(j) == JSON_NULL)
-        return json_null(j);
-    if (!json_object(j))
+    if (jr_peek(j) == JR_NULL)
+        return jr_null(j);
+    if (!jr_object(j))
         return false;
-    while (json_member(j, &key)) {
+    while (jr_member(j, &key)) {
         struct str value = STR_EMPTY;
         bool present;
         if (!read_str(j, &present, &value))
             return false;
         if (p->annotations_count == ANNOTATIONS_MAX)
-            return json_fail(j, "more than %d annotations", ANNOTATIONS_MAX);
+            return jr_fail(j, "more than %d annotations", ANNOTATIONS_MAX);
         if (!p->annotations)
             p->annotations = arena_alloc_array(j->arena, ANNOTATIONS_MAX, sizeof *p->annotations);
         size_t at = p->annotations_count;
@@ -133,9 +133,9 @@ static bool read_annotations(struct json_reader *j, struct posted *p)
 static bool read_silence(struct json_reader *j, struct posted *p)
 {
     struct str key;
-    if (!json_object(j))
+    if (!jr_object(j))
         return false;
-    while (json_member(j, &key)) {
+    while (jr_member(j, &key)) {
         bool ok, present;
         if (member_is(key, STR("id")))
             ok = read_str(j, &present, &p->id);
@@ -152,7 +152,7 @@ static bool read_silence(struct json_reader *j, struct posted *p)
         else if (member_is(key, STR("annotations")))
             ok = read_annotations(j, p);
         else
-            ok = json_skip(j);
+            ok = jr_skip(j);
         if (!ok)
             return false;
     }
@@ -208,10 +208,10 @@ bool silence_in_parse(struct arena *a, struct str body, struct silence_spec *spe
     if (body.n == 0)
         return api_refuse(refusal, 422, 602, STR("silence in body is required"));
     json_reader_init(&j, body, a);
-    bool null = json_peek(&j) == JSON_NULL && json_null(&j);
+    bool null = jr_peek(&j) == JR_NULL && jr_null(&j);
     if (!null)
         (void)!read_silence(&j, &p);
-    if (!json_finish(&j, &err))
+    if (!jr_finish(&j, &err))
         return api_refuse(refusal, 400, 400,
                           arena_printf(a, "parsing silence body from \"\" failed, because %s", err.text));
     if (null)

@@ -19,10 +19,10 @@ static bool read_map(struct ctl *c, struct json_reader *r, struct labels *out)
     struct str key, value;
     size_t n = 0, capacity = 16;
     struct label *v = arena_alloc_array(c->arena, capacity, sizeof *v);
-    if (!json_object(r))
+    if (!jr_object(r))
         return false;
-    while (json_member(r, &key)) {
-        if (!json_str(r, &value))
+    while (jr_member(r, &key)) {
+        if (!jr_str(r, &value))
             return false;
         if (n == capacity) {
             struct label *grown = arena_alloc_array(c->arena, capacity * 2, sizeof *grown);
@@ -40,16 +40,16 @@ static bool read_time(struct json_reader *r, struct wire_time *t)
 {
     struct str text;
     int32_t offset;
-    return json_str(r, &text) && (rfc3339_parse(text, t, &offset) || json_fail(r, "not a time: %.*s", STR_ARG(text)));
+    return jr_str(r, &text) && (rfc3339_parse(text, t, &offset) || jr_fail(r, "not a time: %.*s", STR_ARG(text)));
 }
 
 static bool read_state(struct json_reader *r, struct str *state)
 {
     struct str key;
-    if (!json_object(r))
+    if (!jr_object(r))
         return false;
-    while (json_member(r, &key))
-        if (!(str_eq(key, STR("state")) ? json_str(r, state) : json_skip(r)))
+    while (jr_member(r, &key))
+        if (!(str_eq(key, STR("state")) ? jr_str(r, state) : jr_skip(r)))
             return false;
     return !r->failed;
 }
@@ -57,16 +57,16 @@ static bool read_state(struct json_reader *r, struct str *state)
 static bool read_alert(struct ctl *c, struct json_reader *r, struct shown_alert *a)
 {
     struct str key;
-    if (!json_object(r))
+    if (!jr_object(r))
         return false;
-    while (json_member(r, &key)) {
+    while (jr_member(r, &key)) {
         bool ok = str_eq(key, STR("labels"))         ? read_map(c, r, &a->labels)
                   : str_eq(key, STR("annotations"))  ? read_map(c, r, &a->annotations)
                   : str_eq(key, STR("startsAt"))     ? read_time(r, &a->starts_at)
                   : str_eq(key, STR("endsAt"))       ? read_time(r, &a->ends_at)
-                  : str_eq(key, STR("generatorURL")) ? json_str(r, &a->generator_url)
+                  : str_eq(key, STR("generatorURL")) ? jr_str(r, &a->generator_url)
                   : str_eq(key, STR("status"))       ? read_state(r, &a->state)
-                                                     : json_skip(r);
+                                                     : jr_skip(r);
         if (!ok)
             return false;
     }
@@ -79,8 +79,8 @@ static bool read_alerts(struct ctl *c, struct str body, struct shown_alert **out
     size_t n = 0, capacity = 64;
     struct shown_alert *v = arena_alloc_array(c->arena, capacity, sizeof *v);
     json_reader_init(&r, body, c->arena);
-    if (json_array(&r))
-        while (json_element(&r)) {
+    if (jr_array(&r))
+        while (jr_element(&r)) {
             if (n == capacity) {
                 struct shown_alert *grown = arena_alloc_array(c->arena, capacity * 2, sizeof *grown);
                 memcpy(grown, v, n * sizeof *grown);
@@ -92,7 +92,7 @@ static bool read_alerts(struct ctl *c, struct str body, struct shown_alert **out
         }
     *out = v;
     *count = n;
-    return json_finish(&r, &c->err);
+    return jr_finish(&r, &c->err);
 }
 
 static void insertion_by_start(struct shown_alert *v, size_t n)

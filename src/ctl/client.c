@@ -158,15 +158,15 @@ static void check_version(struct ctl *c)
     struct json_reader r;
     struct str key, version = STR_EMPTY;
     json_reader_init(&r, answer.body, c->arena);
-    if (json_object(&r))
-        while (json_member(&r, &key)) {
+    if (jr_object(&r))
+        while (jr_member(&r, &key)) {
             if (!str_eq(key, STR("versionInfo"))) {
-                (void)json_skip(&r);
+                (void)jr_skip(&r);
                 continue;
             }
-            if (json_object(&r))
-                while (json_member(&r, &key))
-                    if (!(str_eq(key, STR("version")) ? json_str(&r, &version) : json_skip(&r)))
+            if (jr_object(&r))
+                while (jr_member(&r, &key))
+                    if (!(str_eq(key, STR("version")) ? jr_str(&r, &version) : jr_skip(&r)))
                         break;
         }
     struct str own = STR("0.34.0");

@@ -14,9 +14,9 @@ static bool read_members(struct ctl *c, struct json_reader *r, struct member **o
     struct str key;
     size_t n = 0, capacity = 16;
     struct member *v = arena_alloc_array(c->arena, capacity, sizeof *v);
-    if (!json_array(r))
+    if (!jr_array(r))
         return false;
-    while (json_element(r)) {
+    while (jr_element(r)) {
         if (n == capacity) {
             struct member *grown = arena_alloc_array(c->arena, capacity * 2, sizeof *grown);
             memcpy(grown, v, n * sizeof *grown);
@@ -24,12 +24,12 @@ static bool read_members(struct ctl *c, struct json_reader *r, struct member **o
             capacity *= 2;
         }
         struct member *m = &v[n++];
-        if (!json_object(r))
+        if (!jr_object(r))
             return false;
-        while (json_member(r, &key)) {
-            bool ok = str_eq(key, STR("address")) ? json_str(r, &m->address)
-                      : str_eq(key, STR("name"))  ? json_str(r, &m->name)
-                                                  : json_skip(r);
+        while (jr_member(r, &key)) {
+            bool ok = str_eq(key, STR("address")) ? jr_str(r, &m->address)
+                      : str_eq(key, STR("name"))  ? jr_str(r, &m->name)
+                                                  : jr_skip(r);
             if (!ok)
                 return false;
         }
@@ -75,11 +75,11 @@ int ctl_cluster_show(void *program)
     if (!ctl_api_ok(c, "GET", STR("/status"), STR_EMPTY, "/status", "getStatus", &body))
         return ctl_fail(c);
     json_reader_init(&r, body, c->arena);
-    if (json_object(&r))
-        while (json_member(&r, &key))
-            if (!(str_eq(key, STR("cluster")) ? json_raw(&r, &cluster) : json_skip(&r)))
+    if (jr_object(&r))
+        while (jr_member(&r, &key))
+            if (!(str_eq(key, STR("cluster")) ? jr_raw(&r, &cluster) : jr_skip(&r)))
                 break;
-    if (!json_finish(&r, &c->err))
+    if (!jr_finish(&r, &c->err))
         return ctl_fail(c);
     if (str_eq(c->f.output, STR("json"))) {
         buf_str(&c->out, cluster);
@@ -87,16 +87,16 @@ int ctl_cluster_show(void *program)
         return 0;
     }
     json_reader_init(&r, cluster, c->arena);
-    if (json_object(&r))
-        while (json_member(&r, &key)) {
-            bool ok = str_eq(key, STR("name"))     ? json_str(&r, &name)
-                      : str_eq(key, STR("status")) ? json_str(&r, &status)
+    if (jr_object(&r))
+        while (jr_member(&r, &key)) {
+            bool ok = str_eq(key, STR("name"))     ? jr_str(&r, &name)
+                      : str_eq(key, STR("status")) ? jr_str(&r, &status)
                       : str_eq(key, STR("peers"))  ? read_members(c, &r, &members, &n)
-                                                   : json_skip(&r);
+                                                   : jr_skip(&r);
             if (!ok)
                 break;
         }
-    if (!json_finish(&r, &c->err))
+    if (!jr_finish(&r, &c->err))
         return ctl_fail(c);
     buf_printf(&c->out, "Cluster Status:  %.*s\nNode Name:       %.*s\n", STR_ARG(status), STR_ARG(name));
     if (!str_eq(c->f.output, STR("extended")))

@@ -143,10 +143,10 @@ static const char *const version_keys[] = { "buildUser", "goVersion", "revision"
 static bool read_config(struct json_reader *r, struct running *run)
 {
     struct str key;
-    if (!json_object(r))
+    if (!jr_object(r))
         return false;
-    while (json_member(r, &key))
-        if (!(str_eq(key, STR("original")) ? json_str(r, &run->original) : json_skip(r)))
+    while (jr_member(r, &key))
+        if (!(str_eq(key, STR("original")) ? jr_str(r, &run->original) : jr_skip(r)))
             return false;
     return !r->failed;
 }
@@ -154,16 +154,16 @@ static bool read_config(struct json_reader *r, struct running *run)
 static bool read_version(struct json_reader *r, struct running *run)
 {
     struct str key;
-    if (!json_object(r))
+    if (!jr_object(r))
         return false;
-    while (json_member(r, &key)) {
+    while (jr_member(r, &key)) {
         bool known = false, ok = true;
         for (size_t i = 0; i < ARRAY_LEN(version_keys) && !known; i++)
             if (str_eq(key, str_c(version_keys[i]))) {
                 known = true;
-                ok = json_str(r, &run->version[i]);
+                ok = jr_str(r, &run->version[i]);
             }
-        if (!(known ? ok : json_skip(r)))
+        if (!(known ? ok : jr_skip(r)))
             return false;
     }
     return !r->failed;
@@ -177,16 +177,16 @@ static bool fetch_running(struct ctl *c, struct running *run, struct str *body)
         return false;
     *run = (struct running){ .original = STR_EMPTY };
     json_reader_init(&r, *body, c->arena);
-    if (json_object(&r))
-        while (json_member(&r, &key)) {
+    if (jr_object(&r))
+        while (jr_member(&r, &key)) {
             bool ok = str_eq(key, STR("config"))        ? read_config(&r, run)
                       : str_eq(key, STR("versionInfo")) ? read_version(&r, run)
-                      : str_eq(key, STR("uptime"))      ? json_str(&r, &run->uptime)
-                                                        : json_skip(&r);
+                      : str_eq(key, STR("uptime"))      ? jr_str(&r, &run->uptime)
+                                                        : jr_skip(&r);
             if (!ok)
                 break;
         }
-    return json_finish(&r, &c->err);
+    return jr_finish(&r, &c->err);
 }
 
 int ctl_config_show(void *program)

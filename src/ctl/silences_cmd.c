@@ -23,21 +23,21 @@ static bool read_time(struct json_reader *r, struct wire_time *t)
 {
     struct str text;
     int32_t offset;
-    return json_str(r, &text) && (rfc3339_parse(text, t, &offset) || json_fail(r, "not a time: %.*s", STR_ARG(text)));
+    return jr_str(r, &text) && (rfc3339_parse(text, t, &offset) || jr_fail(r, "not a time: %.*s", STR_ARG(text)));
 }
 
 static bool read_matcher(struct json_reader *r, struct matcher *m)
 {
     struct str key;
     bool regex = false, equal = true;
-    if (!json_object(r))
+    if (!jr_object(r))
         return false;
-    while (json_member(r, &key)) {
-        bool ok = str_eq(key, STR("name"))      ? json_str(r, &m->name)
-                  : str_eq(key, STR("value"))   ? json_str(r, &m->value)
-                  : str_eq(key, STR("isRegex")) ? json_bool(r, &regex)
-                  : str_eq(key, STR("isEqual")) ? json_bool(r, &equal)
-                                                : json_skip(r);
+    while (jr_member(r, &key)) {
+        bool ok = str_eq(key, STR("name"))      ? jr_str(r, &m->name)
+                  : str_eq(key, STR("value"))   ? jr_str(r, &m->value)
+                  : str_eq(key, STR("isRegex")) ? jr_bool(r, &regex)
+                  : str_eq(key, STR("isEqual")) ? jr_bool(r, &equal)
+                                                : jr_skip(r);
         if (!ok)
             return false;
     }
@@ -51,21 +51,21 @@ static bool read_matchers(struct ctl *c, struct shown_silence *s)
     size_t n = 0;
     json_reader_init(&r, s->matchers_raw, c->arena);
     s->matchers = arena_alloc_array(c->arena, s->matchers_raw.n / 8 + 1, sizeof *s->matchers);
-    if (json_array(&r))
-        while (json_element(&r))
+    if (jr_array(&r))
+        while (jr_element(&r))
             if (!read_matcher(&r, &s->matchers[n++]))
                 break;
     s->matchers_count = n;
-    return json_finish(&r, &c->err);
+    return jr_finish(&r, &c->err);
 }
 
 static bool read_state(struct json_reader *r, struct str *state)
 {
     struct str key;
-    if (!json_object(r))
+    if (!jr_object(r))
         return false;
-    while (json_member(r, &key))
-        if (!(str_eq(key, STR("state")) ? json_str(r, state) : json_skip(r)))
+    while (jr_member(r, &key))
+        if (!(str_eq(key, STR("state")) ? jr_str(r, state) : jr_skip(r)))
             return false;
     return !r->failed;
 }
@@ -76,22 +76,22 @@ static bool read_silence(struct ctl *c, struct str raw, struct shown_silence *s)
     struct str key;
     *s = (struct shown_silence){ .raw = raw, .matchers_raw = STR("[]") };
     json_reader_init(&r, raw, c->arena);
-    if (json_object(&r))
-        while (json_member(&r, &key)) {
-            bool ok = str_eq(key, STR("id"))            ? json_str(&r, &s->id)
-                      : str_eq(key, STR("createdBy"))   ? json_str(&r, &s->created_by)
-                      : str_eq(key, STR("comment"))     ? json_str(&r, &s->comment)
+    if (jr_object(&r))
+        while (jr_member(&r, &key)) {
+            bool ok = str_eq(key, STR("id"))            ? jr_str(&r, &s->id)
+                      : str_eq(key, STR("createdBy"))   ? jr_str(&r, &s->created_by)
+                      : str_eq(key, STR("comment"))     ? jr_str(&r, &s->comment)
                       : str_eq(key, STR("startsAt"))    ? read_time(&r, &s->starts_at)
                       : str_eq(key, STR("endsAt"))      ? read_time(&r, &s->ends_at)
                       : str_eq(key, STR("updatedAt"))   ? read_time(&r, &s->updated_at)
                       : str_eq(key, STR("status"))      ? read_state(&r, &s->state)
-                      : str_eq(key, STR("matchers"))    ? json_raw(&r, &s->matchers_raw)
-                      : str_eq(key, STR("annotations")) ? json_raw(&r, &s->annotations_raw)
-                                                        : json_skip(&r);
+                      : str_eq(key, STR("matchers"))    ? jr_raw(&r, &s->matchers_raw)
+                      : str_eq(key, STR("annotations")) ? jr_raw(&r, &s->annotations_raw)
+                                                        : jr_skip(&r);
             if (!ok)
                 break;
         }
-    return json_finish(&r, &c->err) && read_matchers(c, s);
+    return jr_finish(&r, &c->err) && read_matchers(c, s);
 }
 
 static bool read_silences(struct ctl *c, struct str body, struct shown_silence **out, size_t *count)
@@ -102,8 +102,8 @@ static bool read_silences(struct ctl *c, struct str body, struct shown_silence *
     struct shown_silence *v = arena_alloc_array(c->arena, capacity, sizeof *v);
     bool ok = true;
     json_reader_init(&r, body, c->arena);
-    if (json_array(&r))
-        while (ok && json_element(&r) && json_raw(&r, &raw)) {
+    if (jr_array(&r))
+        while (ok && jr_element(&r) && jr_raw(&r, &raw)) {
             if (n == capacity) {
                 struct shown_silence *grown = arena_alloc_array(c->arena, capacity * 2, sizeof *grown);
                 memcpy(grown, v, n * sizeof *grown);
@@ -114,7 +114,7 @@ static bool read_silences(struct ctl *c, struct str body, struct shown_silence *
         }
     *out = v;
     *count = n;
-    return ok && json_finish(&r, &c->err);
+    return ok && jr_finish(&r, &c->err);
 }
 
 /* ---- printing ---- */
@@ -317,11 +317,11 @@ static bool post_silence(struct ctl *c, struct str body, struct str *id)
     if (!ctl_api_ok(c, "POST", STR("/silences"), body, "/silences", "postSilences", &answer))
         return false;
     json_reader_init(&r, answer, c->arena);
-    if (json_object(&r))
-        while (json_member(&r, &key))
-            if (!(str_eq(key, STR("silenceID")) ? json_str(&r, id) : json_skip(&r)))
+    if (jr_object(&r))
+        while (jr_member(&r, &key))
+            if (!(str_eq(key, STR("silenceID")) ? jr_str(&r, id) : jr_skip(&r)))
                 break;
-    return json_finish(&r, &c->err);
+    return jr_finish(&r, &c->err);
 }
 
 int ctl_silence_add(void *program)
@@ -477,8 +477,8 @@ static struct str without_id(struct ctl *c, struct str raw, bool keep_id)
     json_writer_init(&w, &b);
     json_reader_init(&r, raw, c->arena);
     jw_object(&w);
-    if (json_object(&r))
-        while (json_member(&r, &key) && json_raw(&r, &value)) {
+    if (jr_object(&r))
+        while (jr_member(&r, &key) && jr_raw(&r, &value)) {
             bool read_only = str_eq(key, STR("status")) || str_eq(key, STR("updatedAt"));
             if (read_only || (str_eq(key, STR("id")) && !keep_id))
                 continue;
@@ -524,12 +524,12 @@ int ctl_silence_import(void *program)
     }
     json_reader_init(&r, buf_view(&text), c->arena);
     bool ok = true;
-    enum json_type first = json_peek(&r);
-    if (first != JSON_ARRAY && !r.failed && first != JSON_NONE) {
+    enum jr_type first = jr_peek(&r);
+    if (first != JR_ARRAY && !r.failed && first != JR_NONE) {
         err_set(&why, ERR_INVALID, "not at beginning of value");
         ok = import_syntax(c, &why);
-    } else if (json_array(&r)) {
-        while (json_element(&r) && json_raw(&r, &raw)) {
+    } else if (jr_array(&r)) {
+        while (jr_element(&r) && jr_raw(&r, &raw)) {
             struct shown_silence s = { .id = STR_EMPTY };
             total++;
             if (import_one(c, raw))
@@ -540,7 +540,7 @@ int ctl_silence_import(void *program)
             failed++;
         }
     }
-    if (ok && !json_finish(&r, &why))
+    if (ok && !jr_finish(&r, &why))
         ok = import_syntax(c, &why);
     if (ok && failed)
         ok = err_set(&c->err, ERR_INVALID, "couldn't import %zu out of %zu silences", failed, total);

@@ -149,7 +149,7 @@ static void prefix_path(struct json_reader *r)
     buf_deinit(&path);
 }
 
-bool json_fail(struct json_reader *r, const char *fmt, ...)
+bool jr_fail(struct json_reader *r, const char *fmt, ...)
 {
     if (r->failed)
         return false;
@@ -187,64 +187,64 @@ static bool is_value_start(char c)
     return c == '{' || c == '[' || c == '"' || c == '-' || ascii_is_digit(c) || c == 't' || c == 'f' || c == 'n';
 }
 
-static enum json_type type_of(char c)
+static enum jr_type type_of(char c)
 {
     switch (c) {
-    case '{': return JSON_OBJECT;
-    case '[': return JSON_ARRAY;
-    case '"': return JSON_STRING;
+    case '{': return JR_OBJECT;
+    case '[': return JR_ARRAY;
+    case '"': return JR_STRING;
     case 't':
-    case 'f': return JSON_BOOL;
-    case 'n': return JSON_NULL;
-    default: return JSON_NUMBER;
+    case 'f': return JR_BOOL;
+    case 'n': return JR_NULL;
+    default: return JR_NUMBER;
     }
 }
 
-enum json_type json_peek(struct json_reader *r)
+enum jr_type jr_peek(struct json_reader *r)
 {
     if (r->failed)
-        return JSON_NONE;
+        return JR_NONE;
     skip_space(r);
     if (r->at >= r->text.n)
-        return JSON_NONE;
+        return JR_NONE;
     if (!is_value_start(r->text.p[r->at])) {
         fail_byte(r, r->at, "looking for beginning of value");
-        return JSON_NONE;
+        return JR_NONE;
     }
     return type_of(r->text.p[r->at]);
 }
 
 /* True if the next value has this type; says what is there instead if not. */
-static bool expect(struct json_reader *r, enum json_type want)
+static bool expect(struct json_reader *r, enum jr_type want)
 {
     static const char *const names[] = { "nothing", "null", "a boolean", "a number", "a string", "an array", "an object" };
-    enum json_type got = json_peek(r);
+    enum jr_type got = jr_peek(r);
     if (LIKELY(got == want))
         return true;
-    if (got == JSON_NONE)
+    if (got == JR_NONE)
         return fail_end(r);
-    return json_fail(r, "expected %s, got %s", names[want], names[got]);
+    return jr_fail(r, "expected %s, got %s", names[want], names[got]);
 }
 
-static bool enter(struct json_reader *r, enum json_type type)
+static bool enter(struct json_reader *r, enum jr_type type)
 {
     if (!expect(r, type))
         return false;
     if (r->depth == JSON_DEPTH_MAX)
-        return json_fail(r, "exceeded max depth");
+        return jr_fail(r, "exceeded max depth");
     r->at++;
-    r->frames[++r->depth] = type == JSON_OBJECT ? FRAME_OBJECT : 0;
+    r->frames[++r->depth] = type == JR_OBJECT ? FRAME_OBJECT : 0;
     return true;
 }
 
-bool json_object(struct json_reader *r)
+bool jr_object(struct json_reader *r)
 {
-    return enter(r, JSON_OBJECT);
+    return enter(r, JR_OBJECT);
 }
 
-bool json_array(struct json_reader *r)
+bool jr_array(struct json_reader *r)
 {
-    return enter(r, JSON_ARRAY);
+    return enter(r, JR_ARRAY);
 }
 
 /* Past the separator to the next entry of the container; false at its end or on error. */
@@ -271,7 +271,7 @@ static bool next_entry(struct json_reader *r, char close, const char *after)
     return true;
 }
 
-bool json_element(struct json_reader *r)
+bool jr_element(struct json_reader *r)
 {
     ASSERT(r->failed || !(r->frames[r->depth] & FRAME_OBJECT));
     return next_entry(r, ']', "after array element");
@@ -434,9 +434,9 @@ static bool read_string(struct json_reader *r, struct str *s)
     return unescape(r, body, s);
 }
 
-bool json_str(struct json_reader *r, struct str *s)
+bool jr_str(struct json_reader *r, struct str *s)
 {
-    return expect(r, JSON_STRING) && read_string(r, s);
+    return expect(r, JR_STRING) && read_string(r, s);
 }
 
 /* Moves past the opening quote's place, or says what is there instead of a key. */
@@ -457,7 +457,7 @@ static bool take_colon(struct json_reader *r)
     return true;
 }
 
-bool json_member(struct json_reader *r, struct str *key)
+bool jr_member(struct json_reader *r, struct str *key)
 {
     ASSERT(r->failed || (r->frames[r->depth] & FRAME_OBJECT));
     return next_entry(r, '}', "after object key:value pair") && at_key(r) && read_string(r, key) && take_colon(r);
@@ -483,9 +483,9 @@ static bool take_literal(struct json_reader *r, struct str word)
     return true;
 }
 
-bool json_bool(struct json_reader *r, bool *v)
+bool jr_bool(struct json_reader *r, bool *v)
 {
-    if (!expect(r, JSON_BOOL))
+    if (!expect(r, JR_BOOL))
         return false;
     bool value = r->text.p[r->at] == 't';
     if (!take_literal(r, value ? STR("true") : STR("false")))
@@ -494,9 +494,9 @@ bool json_bool(struct json_reader *r, bool *v)
     return true;
 }
 
-bool json_null(struct json_reader *r)
+bool jr_null(struct json_reader *r)
 {
-    return expect(r, JSON_NULL) && take_literal(r, STR("null"));
+    return expect(r, JR_NULL) && take_literal(r, STR("null"));
 }
 
 static size_t digits_end(const struct json_reader *r, size_t at)
@@ -542,46 +542,46 @@ static bool take_number(struct json_reader *r, struct str *text)
     return true;
 }
 
-bool json_number(struct json_reader *r, struct str *text)
+bool jr_number(struct json_reader *r, struct str *text)
 {
-    return expect(r, JSON_NUMBER) && take_number(r, text);
+    return expect(r, JR_NUMBER) && take_number(r, text);
 }
 
-bool json_f64(struct json_reader *r, double *v)
+bool jr_f64(struct json_reader *r, double *v)
 {
     struct str text;
-    if (!json_number(r, &text))
+    if (!jr_number(r, &text))
         return false;
-    return num_parse_f64(text, v, NULL) || json_fail(r, "number %.*s is out of range", STR_ARG(str_sub(text, 0, 64)));
+    return num_parse_f64(text, v, NULL) || jr_fail(r, "number %.*s is out of range", STR_ARG(str_sub(text, 0, 64)));
 }
 
-bool json_i64(struct json_reader *r, int64_t *v)
+bool jr_i64(struct json_reader *r, int64_t *v)
 {
     struct str text;
-    if (!json_number(r, &text))
+    if (!jr_number(r, &text))
         return false;
     return num_parse_i64(text, 10, v) ||
-           json_fail(r, "number %.*s is not a 64-bit integer", STR_ARG(str_sub(text, 0, 64)));
+           jr_fail(r, "number %.*s is not a 64-bit integer", STR_ARG(str_sub(text, 0, 64)));
 }
 
 /* Skipping */
 
-static bool skip_scalar(struct json_reader *r, enum json_type type)
+static bool skip_scalar(struct json_reader *r, enum jr_type type)
 {
     struct str ignored;
     bool plain;
     switch (type) {
-    case JSON_STRING:
+    case JR_STRING:
         return scan_string(r, &ignored, &plain);
-    case JSON_NUMBER:
+    case JR_NUMBER:
         return take_number(r, &ignored);
-    case JSON_BOOL:
+    case JR_BOOL:
         return take_literal(r, r->text.p[r->at] == 't' ? STR("true") : STR("false"));
-    case JSON_NULL:
+    case JR_NULL:
         return take_literal(r, STR("null"));
-    case JSON_NONE:
-    case JSON_ARRAY:
-    case JSON_OBJECT:
+    case JR_NONE:
+    case JR_ARRAY:
+    case JR_OBJECT:
         break;
     }
     return fail_end(r);
@@ -591,19 +591,19 @@ static bool skip_scalar(struct json_reader *r, enum json_type type)
 static bool skip_to_entry(struct json_reader *r)
 {
     if (!(r->frames[r->depth] & FRAME_OBJECT))
-        return json_element(r);
+        return jr_element(r);
     struct str ignored;
     bool plain;
     return next_entry(r, '}', "after object key:value pair") && at_key(r) && scan_string(r, &ignored, &plain) &&
            take_colon(r);
 }
 
-bool json_skip(struct json_reader *r)
+bool jr_skip(struct json_reader *r)
 {
     int outside = r->depth;
     do {
-        enum json_type type = json_peek(r);
-        if (type == JSON_OBJECT || type == JSON_ARRAY) {
+        enum jr_type type = jr_peek(r);
+        if (type == JR_OBJECT || type == JR_ARRAY) {
             if (!enter(r, type))
                 return false;
         } else if (!skip_scalar(r, type)) {
@@ -616,12 +616,12 @@ bool json_skip(struct json_reader *r)
     return true;
 }
 
-bool json_raw(struct json_reader *r, struct str *text)
+bool jr_raw(struct json_reader *r, struct str *text)
 {
-    if (json_peek(r) == JSON_NONE)
+    if (jr_peek(r) == JR_NONE)
         return fail_end(r);
     size_t from = r->at;
-    if (!json_skip(r))
+    if (!jr_skip(r))
         return false;
     *text = str_of(r->text.p + from, r->at - from);
     return true;
@@ -637,7 +637,7 @@ static void check_end(struct json_reader *r)
         fail_byte(r, r->at, "after top-level value");
 }
 
-bool json_finish(struct json_reader *r, struct err *err)
+bool jr_finish(struct json_reader *r, struct err *err)
 {
     check_end(r);
     if (!r->failed)
@@ -645,7 +645,7 @@ bool json_finish(struct json_reader *r, struct err *err)
     if (!r->syntax && r->err.code == ERR_INVALID) {
         struct json_reader whole;
         json_reader_init(&whole, r->text, r->arena);
-        if (json_skip(&whole))
+        if (jr_skip(&whole))
             check_end(&whole);
         if (whole.syntax) {
             *err = whole.err;

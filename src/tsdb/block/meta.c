@@ -127,7 +127,7 @@ void block_meta_encode(const struct block_meta *m, struct buf *b)
 static bool read_u64(struct json_reader *r, uint64_t *v)
 {
     int64_t i = 0;
-    if (!json_i64(r, &i))
+    if (!jr_i64(r, &i))
         return false;
     *v = i < 0 ? 0 : (uint64_t)i;
     return true;
@@ -136,8 +136,8 @@ static bool read_u64(struct json_reader *r, uint64_t *v)
 static void read_stats(struct json_reader *r, struct block_stats *s)
 {
     struct str key;
-    json_object(r);
-    while (json_member(r, &key)) {
+    jr_object(r);
+    while (jr_member(r, &key)) {
         if (str_eq(key, STR("numSamples")))
             read_u64(r, &s->samples);
         else if (str_eq(key, STR("numFloatSamples")))
@@ -151,25 +151,25 @@ static void read_stats(struct json_reader *r, struct block_stats *s)
         else if (str_eq(key, STR("numTombstones")))
             read_u64(r, &s->tombstones);
         else
-            json_skip(r);
+            jr_skip(r);
     }
 }
 
 static void read_ulid(struct json_reader *r, struct ulid *u)
 {
     struct str s;
-    if (json_str(r, &s) && !ulid_parse(s, u))
-        json_fail(r, "invalid ULID \"%.*s\"", STR_ARG(s));
+    if (jr_str(r, &s) && !ulid_parse(s, u))
+        jr_fail(r, "invalid ULID \"%.*s\"", STR_ARG(s));
 }
 
 static void read_sources(struct json_reader *r, struct block_meta *m)
 {
-    if (json_peek(r) == JSON_NULL) {
-        json_null(r);
+    if (jr_peek(r) == JR_NULL) {
+        jr_null(r);
         return;
     }
-    json_array(r);
-    while (json_element(r) && m->sources_count < META_SOURCES_MAX) {
+    jr_array(r);
+    while (jr_element(r) && m->sources_count < META_SOURCES_MAX) {
         struct ulid u;
         read_ulid(r, &u);
         if (!r->failed)
@@ -180,23 +180,23 @@ static void read_sources(struct json_reader *r, struct block_meta *m)
 static void read_parents(struct json_reader *r, struct block_meta *m)
 {
     struct str key;
-    if (json_peek(r) == JSON_NULL) {
-        json_null(r);
+    if (jr_peek(r) == JR_NULL) {
+        jr_null(r);
         return;
     }
-    json_array(r);
-    while (json_element(r) && m->parents_count < META_SOURCES_MAX) {
+    jr_array(r);
+    while (jr_element(r) && m->parents_count < META_SOURCES_MAX) {
         struct block_meta p = { 0 };
-        json_object(r);
-        while (json_member(r, &key)) {
+        jr_object(r);
+        while (jr_member(r, &key)) {
             if (str_eq(key, STR("ulid")))
                 read_ulid(r, &p.ulid);
             else if (str_eq(key, STR("minTime")))
-                json_i64(r, &p.mint);
+                jr_i64(r, &p.mint);
             else if (str_eq(key, STR("maxTime")))
-                json_i64(r, &p.maxt);
+                jr_i64(r, &p.maxt);
             else
-                json_skip(r);
+                jr_skip(r);
         }
         if (!r->failed)
             block_meta_add_parent(m, &p);
@@ -206,13 +206,13 @@ static void read_parents(struct json_reader *r, struct block_meta *m)
 static void read_hints(struct json_reader *r, struct block_meta *m)
 {
     struct str s;
-    if (json_peek(r) == JSON_NULL) {
-        json_null(r);
+    if (jr_peek(r) == JR_NULL) {
+        jr_null(r);
         return;
     }
-    json_array(r);
-    while (json_element(r)) {
-        if (!json_str(r, &s))
+    jr_array(r);
+    while (jr_element(r)) {
+        if (!jr_str(r, &s))
             return;
         m->from_out_of_order |= str_eq(s, STR("from-out-of-order"));
         m->from_stale_series |= str_eq(s, STR("from-stale-series"));
@@ -224,23 +224,23 @@ static void read_compaction(struct json_reader *r, struct block_meta *m)
 {
     struct str key;
     int64_t level = 0;
-    json_object(r);
-    while (json_member(r, &key)) {
+    jr_object(r);
+    while (jr_member(r, &key)) {
         if (str_eq(key, STR("level"))) {
-            json_i64(r, &level);
+            jr_i64(r, &level);
             m->level = level < 0 || level > 1000 ? 1 : (int)level;
         } else if (str_eq(key, STR("sources"))) {
             read_sources(r, m);
         } else if (str_eq(key, STR("deletable"))) {
-            json_bool(r, &m->deletable);
+            jr_bool(r, &m->deletable);
         } else if (str_eq(key, STR("parents"))) {
             read_parents(r, m);
         } else if (str_eq(key, STR("failed"))) {
-            json_bool(r, &m->failed);
+            jr_bool(r, &m->failed);
         } else if (str_eq(key, STR("hints"))) {
             read_hints(r, m);
         } else {
-            json_skip(r);
+            jr_skip(r);
         }
     }
 }
@@ -248,7 +248,7 @@ static void read_compaction(struct json_reader *r, struct block_meta *m)
 static void keep_unknown(struct json_reader *r, struct block_meta *m, struct str key)
 {
     struct str raw;
-    if (!json_raw(r, &raw))
+    if (!jr_raw(r, &raw))
         return;
     buf_c(&m->extra, ",\n\t\"");
     json_escape(&m->extra, key, false);
@@ -265,24 +265,24 @@ bool block_meta_decode(struct str json, struct block_meta *m, struct err *err)
     *m = (struct block_meta){ 0 };
     arena_init(&a, ARENA_NO_LIMIT);
     json_reader_init(&r, json, &a);
-    json_object(&r);
-    while (json_member(&r, &key)) {
+    jr_object(&r);
+    while (jr_member(&r, &key)) {
         if (str_eq(key, STR("ulid")))
             read_ulid(&r, &m->ulid);
         else if (str_eq(key, STR("minTime")))
-            json_i64(&r, &m->mint);
+            jr_i64(&r, &m->mint);
         else if (str_eq(key, STR("maxTime")))
-            json_i64(&r, &m->maxt);
+            jr_i64(&r, &m->maxt);
         else if (str_eq(key, STR("stats")))
             read_stats(&r, &m->stats);
         else if (str_eq(key, STR("compaction")))
             read_compaction(&r, m);
         else if (str_eq(key, STR("version")))
-            json_i64(&r, &version);
+            jr_i64(&r, &version);
         else
             keep_unknown(&r, m, key);
     }
-    bool ok = json_finish(&r, err);
+    bool ok = jr_finish(&r, err);
     if (ok && version != 1)
         ok = err_set(err, ERR_INVALID, "unexpected meta file version %lld", (long long)version);
     if (ok && m->ulid.text[0] == '\0')
