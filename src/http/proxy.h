@@ -17,8 +17,8 @@ struct http_proxy_rules {
 };
 /* HTTP_PROXY, HTTPS_PROXY, NO_PROXY or their lower-case forms, from "NAME=value" texts. */
 void http_proxy_rules_from_environ(struct http_proxy_rules *r, const char *const *environ_);
-/* *proxy is the URL to use, empty: go direct. localhost and loopback addresses always go direct. Errors: a proxy URL
- * that does not parse (`invalid proxy address "x": …`), or HTTP_PROXY under CGI. */
+/* *proxy is the URL to use, empty: go direct. localhost and loopback addresses always go direct; so does everything if
+ * the proxy's URL makes no sense, as in Go. Error: HTTP_PROXY under CGI. */
 MUST_CHECK bool http_proxy_for(struct arena *a, const struct http_proxy_rules *r, const struct http_url *u,
                                struct str *proxy, struct err *err);
 /* The rule of no_proxy alone: is `host_port` ("host:port") to be proxied? */
