@@ -39,8 +39,8 @@ static struct stream *stream_new(struct gossip *g, uint64_t id, enum stream_role
 
 static struct stream *dial(struct gossip *g, enum stream_role role, struct gossip_addr to)
 {
+    struct stream *s = stream_new(g, g->next_stream, role, to);
     g->next_stream += 2;
-    struct stream *s = stream_new(g, g->next_stream - 1, role, to);
     ASSERT(s->id % 2 == 1);
     struct gossip_effect *e = effect_add(g, GOSSIP_DIAL);
     e->stream = s->id;

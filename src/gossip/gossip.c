@@ -92,11 +92,11 @@ void gossip_free(struct gossip *g)
     if (!g)
         return;
     g->membership.finished = NULL;
+    timer_heap_deinit(&g->timers); /* before what the timers are part of */
     exchange_deinit(g);
     probe_deinit(g);
     members_deinit(g);
     spread_deinit(g);
-    timer_heap_deinit(&g->timers);
     packet_scratch_deinit(&g->scratch);
     packet_parts_deinit(&g->parts);
     buf_deinit(&g->message);

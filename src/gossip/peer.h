@@ -36,7 +36,7 @@ extern const size_t peer_metrics_count;
 enum peer_event_kind {
     PEER_START,        /* once, first: begins to resolve */
     PEER_TIMER,        /* peer_deadline() has come */
-    PEER_RESOLVED,     /* answer to PEER_RESOLVE `tag`: ok, addrs (no port looked at), or not ok */
+    PEER_RESOLVED,     /* answer to PEER_RESOLVE `tag`: ok and addrs (their ports are not looked at), or bytes = why not */
     PEER_JOIN_RESULT,  /* answer to PEER_JOIN `tag`: ok, bytes = why not */
     PEER_MEMBER_JOINED,
     PEER_MEMBER_LEFT,
@@ -56,7 +56,7 @@ struct peer_event {
 enum peer_effect_kind {
     PEER_RESOLVE,   /* look `host` up (A and AAAA) and answer with PEER_RESOLVED `tag` */
     PEER_JOIN,      /* push/pull with addr; answer with PEER_JOIN_RESULT `tag` */
-    PEER_JOIN_NAME, /* as PEER_JOIN, but host:port could not be looked up: try again now, join every address */
+    PEER_JOIN_NAME, /* as PEER_JOIN, but `host` could not be looked up: try again now, join every address, answer once */
     PEER_STARTED,   /* the first joins have been tried: the node may serve */
     PEER_READY,     /* settled */
     PEER_CHANGED,   /* the view is new: members or position */
