@@ -51,7 +51,7 @@ void template_renderer_free(struct template_renderer *r);
 struct template_hooks {
     void *arg;
     /* tz and Time.In: NULL if there is no such zone. */
-    const struct zone *(*zone)(void *arg, struct str name);
+    struct zone *(*zone)(void *arg, struct str name);
     /* Prometheus: query; the result is a list of samples (template_sample). */
     bool (*query)(void *arg, struct tval_call *c, struct str expr, struct tval *out, struct err *err);
     struct str external_url, path_prefix; /* Prometheus: externalURL, pathPrefix */

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "model/gotime.h"
 #include "model/labels.h"
 
 #include <stdbool.h>
@@ -23,7 +24,6 @@
 #include <stdint.h>
 
 struct tval_class;
-struct zone; /* model/gotime.h */
 
 enum tval_kind {
     TVAL_NONE, /* no value: a missing datum, prints <no value> */
@@ -32,6 +32,7 @@ enum tval_kind {
     TVAL_INT,
     TVAL_UINT,
     TVAL_FLOAT,
+    TVAL_COMPLEX, /* nobody needs it; imaginary literals print */
     TVAL_STR,
     TVAL_LIST,
     TVAL_MAP,
@@ -39,11 +40,17 @@ enum tval_kind {
     TVAL_TIME,
 };
 
-/* An instant with the zone it is shown in. zone NULL: offset_s alone, 0 meaning UTC. */
+/* An instant with the place it is shown in. */
+enum tval_place {
+    TVAL_PLACE_OFFSET, /* a nameless offset; 0 is UTC */
+    TVAL_PLACE_ZONE,   /* `in` is a struct zone */
+    TVAL_PLACE_NAMED,  /* the offset has a name, `in`, NUL-terminated */
+};
 struct tval_time {
     struct wire_time t;
     int32_t offset_s;
-    const struct zone *zone;
+    enum tval_place place;
+    const void *in;
 };
 
 struct tval {
@@ -54,6 +61,9 @@ struct tval {
         int64_t i;
         uint64_t u;
         double f;
+        struct {
+            double re, im;
+        } c;
         struct str s;
         struct {
             const void *p; /* lists and maps: NULL is Go's nil */
@@ -76,7 +86,8 @@ struct tval_field {
 };
 
 /* Parameters are described by letters: b bool, i int, f float64, s string, S []string, L []interface{}, t time.Time,
- * d time.Duration, p *time.Location, a anything; a trailing '*' repeats the last one any number of times. */
+ * d time.Duration, p *time.Location, v and m Prometheus's vector and sample (template.h), a anything; a trailing '*'
+ * repeats the last one any number of times. */
 struct tval_method {
     struct str name;
     const char *params;
@@ -88,6 +99,8 @@ struct tval_method {
 struct tval_class {
     struct str name; /* as %T prints it: "template.KV" */
     enum tval_kind kind;
+    bool pointer;    /* name is *T: printf shows &{...} */
+    size_t stride;   /* lists: bytes of an element in the array at ref.p */
     bool nil_missing; /* maps: a missing key gives nil; else the empty string */
     /* Lists: element i (key untouched). Maps: entry i in sorted key order. */
     void (*at)(const struct tval *self, size_t i, struct str *key, struct tval *value);
@@ -152,11 +165,16 @@ static inline struct tval tval_duration(int64_t ns)
 }
 static inline struct tval tval_at_time(struct wire_time t, int32_t offset_s)
 {
-    return (struct tval){ .kind = TVAL_TIME, .class = &tval_time_class, .v.time = { t, offset_s, NULL } };
+    return (struct tval){ .kind = TVAL_TIME, .class = &tval_time_class, .v.time = { .t = t, .offset_s = offset_s } };
 }
+
+void tval_to_go_time(const struct tval *v, struct go_time *out); /* of a TVAL_TIME */
+struct tval tval_from_go_time(struct arena *a, const struct go_time *t);
 
 /* The value as print and printf "%v" write it; nil is <nil>. */
 void tval_print(const struct tval *v, struct buf *out);
+/* The same with a pointer followed: what an action prints. */
+void tval_print_plain(const struct tval *v, struct buf *out);
 /* The value as encoding/json writes it, with HTML escaping and without a newline. Fails on NaN and infinities. */
 MUST_CHECK bool tval_json(const struct tval *v, struct buf *out, struct err *err);
 /* Go's type name, as %T prints it. */

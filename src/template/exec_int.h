@@ -1,0 +1,44 @@
+/* The executor's face inside the folder: what set.c starts and what functions reach through struct tval_call. */
+#ifndef TOCSIN_TEMPLATE_EXEC_INT_H
+#define TOCSIN_TEMPLATE_EXEC_INT_H
+
+#include "template/template.h"
+#include "template/tree_int.h"
+
+/* Where template names are looked up: the text's own definitions first, then the set's. For HTML everything is in
+ * `own`, escaped. */
+struct scope {
+    const struct tree_map *own;
+    const struct tree_map *shared; /* may be NULL */
+};
+struct tree *scope_find(const struct scope *s, struct str name); /* NULL if not defined */
+
+/* One rendering and those nested in it (route labels): what they share. */
+struct exec_budget {
+    uint64_t steps_left;
+    size_t memory_bytes_max; /* of the arena, past what was used when it began */
+    size_t memory_bytes_start;
+    size_t output_bytes_max;
+    uint32_t depth;
+};
+
+struct route_label_state; /* func_data.c */
+struct exec_shared {
+    struct template_renderer *renderer;
+    const struct template_run *run;
+    const struct template_hooks *hooks; /* never NULL */
+    struct arena *arena;
+    struct exec_budget budget;
+    bool html;
+    struct route_label_state *route_labels;
+};
+
+/* Runs `tree` with the run's data as dot, appending to out. */
+MUST_CHECK bool exec_tree(struct exec_shared *shared, const struct scope *scope, const struct tree *tree,
+                          struct buf *out, struct err *err);
+/* Compiles (or finds) a text and runs it inside a rendering. set.c. */
+MUST_CHECK bool exec_text(struct exec_shared *shared, struct str text, struct buf *out, struct err *err);
+
+struct exec_shared *call_shared(const struct tval_call *c);
+
+#endif
