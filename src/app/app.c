@@ -26,6 +26,8 @@
 #include "io/process_metrics.h"
 #include "io/service.h"
 #include "io/signals.h"
+#include "model/duration.h"
+#include "notify/render_data.h"
 #include "web/web.h"
 
 #include <signal.h>
@@ -493,12 +495,36 @@ static bool external_url(struct app *a, struct err *err)
     return true;
 }
 
+/* The route labels of a group as GET /alerts/groups shows them: rendered from the alerts that it holds in this view. */
 static struct labels route_labels(void *arg, struct arena *arena, const struct dispatch_view *v,
                                   const struct dispatch_group_row *g)
 {
     (void)arg;
+    if (g->route->labels.n == 0)
+        return (struct labels){ 0 };
     struct generation *gen = generation_of(v->receivers);
-    return notify_render_route_labels(gen->templates, arena, v, g);
+    struct notification *n = notification_new();
+    struct notification_alert *alerts = arena_alloc_array(&n->arena, g->alerts_count, sizeof *alerts);
+    for (size_t i = 0; i < g->alerts_count; i++) {
+        const struct dispatch_alert_row *row = &v->alerts[g->alerts[i]];
+        alerts[i] = (struct notification_alert){ alert_retain(row->alert),
+                                                 !row->held && wire_time_cmp(row->ends_at, v->now) <= 0 };
+    }
+    n->receiver = g->route->receiver;
+    n->group_key = g->key;
+    n->group_labels = g->labels;
+    n->route_labels = g->route->labels;
+    n->alerts = alerts;
+    n->alerts_count = g->alerts_count;
+    n->reason = NOTIFY_REASON_UNKNOWN;
+    n->external_url = v->receivers->external_url;
+    n->now = v->now;
+    struct template_renderer *r = template_renderer_new(gen->templates);
+    struct labels out = render_route_labels(r, arena, n, NULL, NULL);
+    out = labels_copy(arena, out);
+    template_renderer_free(r);
+    notification_release(n);
+    return out;
 }
 
 static void prepare_web(struct app *a)

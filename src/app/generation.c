@@ -4,10 +4,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/template_files.h"
 #include "io/fs_posix.h"
 #include "notify/default_templates.h"
 
-#define TEMPLATE_FILES_BYTES_MAX ((size_t)64 << 20)
 #define SECRET_FILE_BYTES_MAX    (1024 * 1024)
 
 static void destroy(void *context)
@@ -27,33 +27,12 @@ static bool read_secret(struct str path, struct buf *out, struct err *err)
     return fs_read_file(fs_posix(), path, SECRET_FILE_BYTES_MAX, out, err);
 }
 
-static struct str base_name(struct str path)
-{
-    size_t slash = str_rfind_byte(path, '/');
-    return slash == STR_NPOS ? path : str_from(path, slash + 1);
-}
-
-static bool parse_glob(struct generation *g, struct fs *fs, struct str pattern, struct err *err)
-{
-    struct buf names = { 0 }, text = { 0 };
-    bool ok = config_glob(fs, pattern, &names, err);
-    struct str rest = buf_view(&names), name;
-    while (ok && rest.n && str_split(&rest, '\0', &name)) {
-        buf_reset(&text);
-        ok = fs_read_file(fs, name, TEMPLATE_FILES_BYTES_MAX, &text, err) &&
-             template_set_parse(g->templates, base_name(name), buf_view(&text), err);
-    }
-    buf_deinit(&names);
-    buf_deinit(&text);
-    return ok;
-}
-
 static bool parse_templates(struct generation *g, struct fs *fs, struct err *err)
 {
-    g->templates = template_set_new(TEMPLATE_ALERTMANAGER);
-    bool ok = notify_default_templates(g->templates, err);
+    bool ok = true;
+    g->templates = default_templates_new();
     for (size_t i = 0; ok && i < g->config->templates.n; i++)
-        ok = parse_glob(g, fs, g->config->templates.v[i], err);
+        ok = template_files_parse(g->templates, fs, g->config->templates.v[i], err);
     return ok || err_wrap(err, "failed to parse templates");
 }
 

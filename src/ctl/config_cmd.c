@@ -2,6 +2,7 @@
 #include "ctl/ctl.h"
 
 #include "config/config.h"
+#include "config/template_files.h"
 #include "dispatch/route.h"
 #include "dispatch/route_print.h"
 #include "io/fs_posix.h"
@@ -31,32 +32,12 @@ static struct config *load_file(struct ctl *c, struct str path, struct notices *
 
 /* ---- check-config ---- */
 
-static struct str base_name(struct str path)
-{
-    size_t slash = str_rfind_byte(path, '/');
-    return slash == STR_NPOS ? path : str_from(path, slash + 1);
-}
-
-static bool parse_glob(struct template_set *set, struct str glob, struct err *err)
-{
-    struct buf names = { 0 }, text = { 0 };
-    bool ok = config_glob(fs_posix(), glob, &names, err);
-    struct str rest = buf_view(&names), name;
-    while (ok && rest.n && str_split(&rest, '\0', &name)) {
-        buf_reset(&text);
-        ok = ctl_read_file(name, &text, err) && template_set_parse(set, base_name(name), buf_view(&text), err);
-    }
-    buf_deinit(&names);
-    buf_deinit(&text);
-    return ok;
-}
-
 static bool check_templates(const struct config *config, struct err *err)
 {
-    struct template_set *set = template_set_new(TEMPLATE_ALERTMANAGER);
-    bool ok = notify_default_templates(set, err);
+    struct template_set *set = default_templates_new();
+    bool ok = true;
     for (size_t i = 0; ok && i < config->templates.n; i++)
-        ok = parse_glob(set, config->templates.v[i], err);
+        ok = template_files_parse(set, fs_posix(), config->templates.v[i], err);
     template_set_release(set);
     return ok;
 }
