@@ -63,21 +63,25 @@ struct tsdb_retention_config {
     struct opt_i64 time_ms;
     struct opt_i64 size_bytes;
     double percentage;
-    bool present;
 };
-struct storage_config {
+struct tsdb_config {
     int64_t out_of_order_time_window_ms;
     double stale_series_compaction_threshold;
-    struct str chunk_encoding_floats;
-    struct tsdb_retention_config retention;
-    struct opt_i64 exemplars_max; /* max_exemplars */
+    struct str chunk_encoding_floats; /* "", "xor", "xor2" */
+    struct tsdb_retention_config *retention; /* NULL: none */
+};
+struct exemplars_config {
+    struct opt_i64 max_exemplars;
+};
+struct storage_config {
+    struct tsdb_config *tsdb;           /* NULL: none */
+    struct exemplars_config *exemplars; /* NULL: none */
 };
 
 /* The Prometheus half as far as this folder reads it. Sections whose folders have no table yet are trees. */
 struct prometheus_config {
     bool present; /* any of its sections is there, or tsdb_path_given */
     struct storage_config storage;
-    bool storage_present;
     const struct yaml_node *runtime, *alerting, *rule_files, *scrape_config_files, *scrape_configs, *remote_write,
         *remote_read, *otlp;
 };
@@ -104,6 +108,7 @@ struct config {
 
     struct prometheus_config prometheus;
 
+    struct bind_cleanup *cleanups; /* references that the arena cannot give back */
     double hash; /* alertmanager_config_hash: the first six bytes of the text's MD5, little endian */
 };
 
@@ -121,13 +126,17 @@ const struct named_interval_config *config_interval_find(const struct config *c,
 void config_dump(const struct config *c, struct buf *out);
 double config_hash(struct str text);
 
+/* All files of all template globs in the order they are to be parsed (globs in list order, the files of one in lexical
+ * order), each followed by NUL. fs NULL: only the patterns are checked. ERR_INVALID "syntax error in pattern". */
+MUST_CHECK bool config_template_files(const struct config *c, struct fs *fs, struct buf *out, struct err *err);
 /* Files that a template glob names, in lexical order, each followed by NUL, appended to out: Go's filepath.Glob. None is
  * fine. ERR_INVALID "syntax error in pattern". */
 MUST_CHECK bool config_glob(struct fs *fs, struct str pattern, struct buf *out, struct err *err);
 /* Go's filepath.Match. */
 MUST_CHECK bool config_match_path(struct str pattern, struct str name, bool *matched, struct err *err);
 
-/* The table of the whole file, for generators. */
+/* The table of the whole file, for generators; what the dump of the alert half shows. */
 extern const struct bind_type config_bind;
+extern const struct bind_type alertmanager_config_bind;
 
 #endif

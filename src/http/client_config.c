@@ -168,7 +168,7 @@ static const struct bind header_fields[] = {
     BIND_STRS(struct http_header_config, secrets, "secrets", "Values that are not shown.", .secret = true),
     BIND_STRS(struct http_header_config, files, "files", "Files of values; read for each request."),
 };
-static const struct bind_type header_bind =
+const struct bind_type http_header_config_bind =
     BIND_TYPE("config.Header", struct http_header_config, header_fields, .title = "http_headers");
 
 static bool header_is_reserved(struct str canonical)
@@ -212,7 +212,7 @@ static const struct bind client_fields[] = {
     BIND_BOOL(struct http_client_config, follow_redirects, "follow_redirects", "Follow HTTP 3xx answers.", .fallback = "true", .always = true),
     BIND_BOOL(struct http_client_config, enable_http2, "enable_http2", "Offer HTTP/2.", .fallback = "true", .always = true),
     BIND_INLINE(struct http_client_config, proxy, &proxy_bind),
-    BIND_MAP(struct http_client_config, http_headers, "http_headers", "Further request headers.", &header_bind, .go_type = "map[string]config.Header"),
+    BIND_MAP(struct http_client_config, http_headers, "http_headers", "Further request headers.", &http_header_config_bind, .go_type = "map[string]config.Header"),
 };
 
 static struct http_authorization *bearer(struct binding *b, struct str token, struct str file)

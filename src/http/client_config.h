@@ -71,6 +71,7 @@ struct http_client_config {
 
 extern const struct bind_type http_tls_config_bind;
 extern const struct bind_type http_client_config_bind;
+extern const struct bind_type http_header_config_bind; /* an entry of http_headers */
 /* The keys of the block inside another object (jobs, alertmanagers, remote_write), without its checks: the owner calls
  * http_client_config_check() itself. */
 extern const struct bind_type http_client_config_inline_bind;
