@@ -1,0 +1,117 @@
+/* The write-ahead log's framing: segments of 32 KiB pages of record fragments (docs/formats/tsdb.md; upstream
+ * tsdb/wlog). The same for wal/, wbl/, checkpoints and chunk snapshots.
+ *
+ * Writing: any thread hands over whole batches; one lock (rank 40) orders them. A batch is written with one write(2) when
+ * the call returns (it survives the death of the process), and synced when its segment is finished or the log closed.
+ * When the disk takes no more, batches stay in memory up to pending_max_bytes and are written as soon as it does again.
+ *
+ * Reading: one owner, sequential, bounded memory. */
+#ifndef TOCSIN_TSDB_WAL_LOG_INT_H
+#define TOCSIN_TSDB_WAL_LOG_INT_H
+
+#include "base/lock.h"
+#include "tsdb/file_int.h"
+
+#include <stdatomic.h>
+
+#define WAL_PAGE_BYTES       32768u
+#define WAL_FRAGMENT_HEADER  7u
+#define WAL_SEGMENT_BYTES    (128u << 20)
+#define WAL_RECORD_BYTES_MAX (512u << 20) /* what a compressed record may claim */
+
+enum wal_compression { WAL_PLAIN = 0, WAL_SNAPPY = 0x08, WAL_ZSTD = 0x10 };
+
+/* ---- segments of a directory ---- */
+
+struct wal_segments { /* numbers, ascending */
+    uint32_t *v;
+    size_t n;
+};
+/* Lists <dir>; ERR_CORRUPT ("segments are not sequential") if a number is missing between first and last. A missing
+ * directory has none. */
+MUST_CHECK bool wal_segments_list(struct fs *fs, struct str dir, struct wal_segments *out, struct err *err);
+void wal_segments_deinit(struct wal_segments *s);
+struct str wal_segment_path(struct path *p, struct str dir, uint32_t number);
+
+/* ---- reading ---- */
+
+struct wal_reader {
+    struct fs *fs;
+    struct str dir;        /* borrowed */
+    uint32_t next_segment, last_segment;
+    struct fs_file *file;
+    struct path path;
+    uint32_t segment;      /* being read */
+    uint64_t offset;       /* of the next fragment in it */
+    uint64_t record_end;   /* after the last whole record in it */
+    uint8_t *page;         /* buffer */
+    uint64_t buffer_at;    /* its place in the file */
+    size_t buffer_n;
+    bool file_ended;
+    struct buf joined, plain; /* fragments; decompressed */
+    bool in_record;
+    uint8_t compression;
+};
+/* Reads segments first .. last of dir, starting at byte `offset` of the first. */
+MUST_CHECK bool wal_reader_open(struct wal_reader *r, struct fs *fs, struct str dir, uint32_t first, uint32_t last,
+                                uint64_t offset, struct err *err);
+/* The next record, valid until the next call. *got false: the end. ERR_CORRUPT: damage after r->record_end of r->segment;
+ * other codes: the file could not be read. */
+MUST_CHECK bool wal_reader_next(struct wal_reader *r, struct str *record, bool *got, struct err *err);
+void wal_reader_close(struct wal_reader *r);
+
+/* Cuts the log behind the last whole record before the damage: later segments go, the damaged one ends there, padded to a
+ * page. `segment` and `record_end` are the reader's. */
+MUST_CHECK bool wal_repair(struct fs *fs, struct str dir, uint32_t segment, uint64_t record_end, struct err *err);
+
+/* ---- writing ---- */
+
+struct wal_stats { /* shared counters; written under the lock */
+    _Atomic uint64_t records, bytes, syncs, failed_writes, truncations;
+};
+struct wal {
+    struct fs *fs;
+    struct path dir;
+    struct lock lock;
+    struct fs_file *file;
+    uint32_t segment;      /* being written */
+    uint64_t at;           /* bytes of it on disk */
+    struct buf pending;    /* framed, not written: at most one batch unless the disk is full */
+    uint64_t segment_bytes;
+    uint64_t pending_max_bytes;
+    bool stalled;          /* the last write failed */
+    uint32_t skip;         /* batches to go before the next try while stalled */
+    struct fs_file *unsynced[8]; /* finished segments, for wal_maintain() */
+    size_t unsynced_count;
+    _Atomic uint32_t current_segment;
+    _Atomic bool is_stalled;
+    struct wal_stats stats;
+    struct err last_error;
+};
+struct wal_options {
+    uint64_t segment_bytes;     /* 0: WAL_SEGMENT_BYTES */
+    uint64_t pending_max_bytes; /* 0: 256 MiB */
+};
+/* Opens dir (made if missing) for writing at a new segment after the last. */
+MUST_CHECK bool wal_open(struct wal *w, struct fs *fs, struct str dir, const struct wal_options *o, struct err *err);
+void wal_close(struct wal *w); /* pads, syncs */
+
+struct wal_item {
+    struct str bytes;
+    uint8_t compression;
+};
+/* Compresses a record into `out` if that makes it smaller; the item points into out or at the record itself. */
+struct wal_item wal_pack(struct str record, enum wal_compression how, struct buf *out);
+/* Writes the batch. ERR_LIMIT: the disk is full and so is the memory for it; nothing of the batch was taken. */
+MUST_CHECK bool wal_log(struct wal *w, const struct wal_item *items, size_t n, struct err *err);
+/* Ends the segment and begins the next. */
+MUST_CHECK bool wal_cut(struct wal *w, struct err *err);
+/* Writes what is pending, syncs finished segments. False: still stalled. */
+bool wal_maintain(struct wal *w, struct err *err);
+/* Place where the next record will go, after the pending ones. */
+void wal_position(struct wal *w, uint32_t *segment, uint64_t *offset);
+/* Removes segments below `number`. */
+MUST_CHECK bool wal_truncate(struct wal *w, uint32_t number, struct err *err);
+uint64_t wal_dir_bytes(struct fs *fs, struct str dir); /* of all files under it */
+
+#endif
