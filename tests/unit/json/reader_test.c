@@ -246,7 +246,7 @@ static void a_wrong_type_names_its_path(void **state)
     assert_false(jr_finish(&r, &err));
     assert_string_equal(err.text, "alerts[1].labels.a: expected a string, got a number");
     assert_int_equal(err.line, 2);
-    assert_int_equal(err.column, 23);
+    assert_int_equal(err.column, 22);
     arena_deinit(&arena);
 }
 
