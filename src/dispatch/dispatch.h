@@ -87,7 +87,7 @@ enum dispatch_event_kind {
     DISPATCH_RESULT,    /* result of an attempt */
     DISPATCH_CLAIM,     /* claim, from a peer */
     DISPATCH_LOGGED,    /* key: a peer's log entry under it was merged */
-    DISPATCH_STOP,      /* no more flushes; what is in flight is abandoned */
+    DISPATCH_STOP,      /* no more flushes; what is in flight may end and is recorded. A second one cancels it */
 };
 #define DISPATCH_ALERTS_MAX 1000
 

@@ -467,6 +467,13 @@ void notifier_abandon(struct notifier *nt, struct notify_flush *f, struct notify
         flush_over(f, false);
 }
 
+void notifier_cancel_all(struct notifier *nt, struct notify_out *out)
+{
+    const struct run *r;
+    for (size_t i = 0; (r = map64_next(&nt->by_attempt, &i)) != NULL;)
+        notify_out_add(out, NOTIFY_CANCEL)->attempt.id = r->attempt;
+}
+
 struct notify_flush *notifier_done(struct notifier *nt)
 {
     struct notify_flush *f = nt->done;

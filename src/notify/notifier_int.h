@@ -122,7 +122,6 @@ extern const size_t notify_stages_count;
 size_t stage_wait_index(void);   /* the first stage of a run */
 size_t stage_record_index(void);
 
-struct notify_effect *notify_out_add(struct notify_out *out, enum notify_effect_kind kind);
 void notify_notice(struct notify_out *out, enum notify_notice_kind kind, const struct notify_flush *f,
                    const struct run *r, struct str err);
 void work_push(struct work_queue *q, struct work *w);

@@ -120,6 +120,7 @@ struct notify_out {
 void notify_out_init(struct notify_out *out);
 void notify_out_reset(struct notify_out *out);
 void notify_out_deinit(struct notify_out *out);
+struct notify_effect *notify_out_add(struct notify_out *out, enum notify_effect_kind kind); /* valid until the next */
 
 struct notify_result {
     uint64_t attempt;

@@ -128,6 +128,8 @@ const struct silence *silence_store_get(const struct silence_store *st, struct s
                                                                                            can be shown */
 size_t silence_store_count(const struct silence_store *st);   /* expired ones included */
 uint64_t silence_store_version(const struct silence_store *st);
+/* The next instant after `now` at which a silence changes its state by itself; year 9999 if there is none. */
+struct wire_time silence_store_next_edge(struct silence_store *st, struct wire_time now);
 /* All active silences that match, found by the index, each appended to ids (borrowed until the next change), ordered by
  * id; at most ids_max. Returns how many there are. */
 size_t silence_store_match(const struct silence_store *st, struct wire_time now, struct labels ls, struct str *ids,

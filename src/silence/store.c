@@ -608,6 +608,29 @@ uint64_t silence_store_version(const struct silence_store *st)
     return st->version;
 }
 
+static void edge_offer(struct silence_store *st, struct wire_time now, struct wire_time t)
+{
+    if (wire_time_cmp(t, now) > 0 && wire_time_cmp(t, st->edge) < 0)
+        st->edge = t;
+}
+
+struct wire_time silence_store_next_edge(struct silence_store *st, struct wire_time now)
+{
+    bool known = st->edge_version == st->version + 1; /* + 1: zero is "never" */
+    if (known && wire_time_cmp(now, st->edge) < 0)
+        return st->edge;
+    st->edge = (struct wire_time){ 253402300799, 0 };
+    st->edge_version = st->version + 1;
+    for (size_t i = 0; i < st->places_count; i++) {
+        if (!st->places[i])
+            continue;
+        const struct silence *s = st->places[i]->value;
+        edge_offer(st, now, s->starts_at);
+        edge_offer(st, now, wire_time_add_ns(s->ends_at, 1)); /* both ends belong to it */
+    }
+    return st->edge;
+}
+
 struct match_walk {
     struct silence_store *st;
     struct wire_time now;

@@ -56,6 +56,8 @@ struct silence_store {
     struct entry **fresh; /* referenced; to be matched against the alerts, oldest first */
     size_t fresh_first, fresh_count, fresh_capacity;
     struct silence_view *view;
+    struct wire_time edge;      /* silence_store_next_edge() as of edge_version */
+    uint64_t edge_version;
     struct buf scratch;
     struct silence_stats stats;
 };
