@@ -6,7 +6,7 @@
  * Spans name which buckets exist: the first offset is the index of the first bucket, later ones are gaps.
  *
  * Ownership: values are shallow; arrays belong to whoever made them, operations allocate theirs in the given arena and
- * never write into arrays of an operand but the receiver's own. Bounded by HISTOGRAM_BUCKETS_TOTAL_MAX a side.
+ * never write into arrays of an operand but the receiver's own. Whoever decodes a histogram bounds its buckets.
  * Upstream: prometheus model/histogram; spec/promql.md 10.1-10.3, spec/tsdb.md 4. Pure; any thread. */
 #ifndef TOCSIN_MODEL_HISTOGRAM_H
 #define TOCSIN_MODEL_HISTOGRAM_H
