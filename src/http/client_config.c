@@ -9,6 +9,9 @@
 
 const char *const http_tls_version_names[] = { "", "TLS10", "TLS11", "TLS12", "TLS13", NULL };
 
+/* Upstream shows versions as the numbers of the protocol. */
+static const int tls_version_numbers[] = { 0, 0x301, 0x302, 0x303, 0x304 };
+
 /* ---- tls_config ---- */
 
 static const struct bind tls_fields[] = {
@@ -25,9 +28,9 @@ static const struct bind tls_fields[] = {
     BIND_BOOL(struct http_tls_config, insecure_skip_verify, "insecure_skip_verify",
               "Do not verify the server's certificate.", .always = true),
     BIND_ENUM(struct http_tls_config, min_version, "min_version", "Lowest TLS version: TLS10 to TLS13.",
-              http_tls_version_names, "unknown TLS version: "),
+              http_tls_version_names, "unknown TLS version: ", .shown = tls_version_numbers),
     BIND_ENUM(struct http_tls_config, max_version, "max_version", "Highest TLS version: TLS10 to TLS13.",
-              http_tls_version_names, "unknown TLS version: "),
+              http_tls_version_names, "unknown TLS version: ", .shown = tls_version_numbers),
 };
 
 static size_t given(struct str a, struct str b, struct str c)
@@ -69,7 +72,7 @@ static const struct bind basic_auth_fields[] = {
     BIND_STR(struct http_basic_auth, password_ref, "password_ref", "Name of a secret; no secret manager is available."),
 };
 static const struct bind_type basic_auth_bind =
-    BIND_TYPE("config.BasicAuth", struct http_basic_auth, basic_auth_fields, .title = "basic_auth");
+    BIND_TYPE("config.plain", struct http_basic_auth, basic_auth_fields, .title = "basic_auth");
 
 static const struct bind authorization_fields[] = {
     BIND_STR(struct http_authorization, type, "type", "Scheme; Bearer if absent."),

@@ -10,10 +10,13 @@
 #include "base/str.h"
 #include "http/client_config.h"
 #include "yaml/bind.h"
+#include "yaml/doc.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define WEB_CONFIG_BYTES_MAX (1024 * 1024)
 
 enum web_client_auth { /* Go's tls.ClientAuthType */
     WEB_CLIENT_AUTH_NONE,
@@ -33,8 +36,6 @@ struct web_tls_config {
     struct str_list curve_preferences; /* CurveP256 CurveP384 CurveP521 X25519 */
     int min_version, max_version;      /* enum http_tls_version; 1.2 and 1.3 by default */
     bool prefer_server_cipher_suites;
-    bool null;                         /* the key is there, but null */
-    uint32_t line;
 };
 struct web_http_config {
     bool http2;

@@ -425,7 +425,7 @@ static enum bind_result read_scalar(struct binding *b, const struct bind *f, con
     if (s->parse_node)
         return s->parse_node(b, node, out);
     struct str text;
-    enum bind_result r = read_text(b, node, s->go_type ? s->go_type : "string", &text);
+    enum bind_result r = read_text(b, node, f->go_type ? f->go_type : s->go_type ? s->go_type : "string", &text);
     if (r != BIND_OK)
         return r;
     return s->parse(b, text, out, &b->err) ? BIND_OK : fail_at(b, node);
@@ -442,7 +442,8 @@ static enum bind_result read_scalars(struct binding *b, const struct bind *f, co
     char *v = arena_alloc_array(b->arena, node->n, f->scalar->size);
     bind_pointer_set(f, object, v);
     for (size_t i = 0; i < node->n; i++) {
-        enum bind_result r = read_scalar(b, f, node->items[i], v + f->scalar->size * *bind_count_at(f, object));
+        struct bind element = { .scalar = f->scalar };
+        enum bind_result r = read_scalar(b, &element, node->items[i], v + f->scalar->size * *bind_count_at(f, object));
         if (r == BIND_FAIL)
             return r;
         if (r == BIND_OK)

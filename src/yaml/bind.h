@@ -136,6 +136,7 @@ struct bind {
     const struct bind_scalar *scalar;
     const char *const *names; /* BIND_KIND_ENUM, NULL-terminated */
     const char *refuse;       /* BIND_KIND_ENUM: error text before the value */
+    const int *shown;         /* BIND_KIND_ENUM: printed as these numbers; NULL: as its names */
     const char *go_type;      /* overrides the kind's name in type errors */
     const char *required;     /* error text if it is empty after decoding; checked in row order before the object's check */
     const char *inactive;     /* notice text if the key is present: accepted, but nothing is done with it */

@@ -174,7 +174,10 @@ static void emit_value(struct yaml_emitter *e, const struct bind *f, const void 
         emit_go_ns(e, *(const int64_t *)at);
         return;
     case BIND_KIND_ENUM:
-        yaml_emit_str(e, str_c(f->names[*(const int *)at]));
+        if (f->shown)
+            yaml_emit_i64(e, f->shown[*(const int *)at]);
+        else
+            yaml_emit_str(e, str_c(f->names[*(const int *)at]));
         return;
     case BIND_KIND_STRS:
         emit_strs(e, f, at);

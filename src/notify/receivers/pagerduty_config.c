@@ -68,9 +68,9 @@ static void fill_details(struct arena *a, struct pagerduty_details *d)
 /* ---- images, links ---- */
 
 static const struct bind image_fields[] = {
-    BIND_STR(struct pagerduty_image, href, "href", "Link of the image.", .templated = true),
     BIND_STR(struct pagerduty_image, src, "src", "URL of the image.", .templated = true),
     BIND_STR(struct pagerduty_image, alt, "alt", "Text for those who do not see it.", .templated = true),
+    BIND_STR(struct pagerduty_image, href, "href", "Link of the image.", .templated = true),
 };
 static const struct bind_type image_bind =
     BIND_TYPE("pagerduty.PagerdutyImage", struct pagerduty_image, image_fields, .title = "images");

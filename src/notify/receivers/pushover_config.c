@@ -18,9 +18,9 @@ static const struct bind fields[] = {
     BIND_STR(struct pushover_config, sound, "sound", "Sound to play.", .templated = true),
     BIND_STR(struct pushover_config, priority, "priority", "Priority, -2 to 2.", .templated = true,
              .fallback = "{{ if eq .Status \"firing\" }}2{{ else }}0{{ end }}"),
-    BIND_SCALAR(struct pushover_config, retry_ns, "retry", "How often an emergency is repeated to the user.", &go_duration_scalar, .fallback = "1m"),
-    BIND_SCALAR(struct pushover_config, expire_ns, "expire", "How long it is repeated.", &go_duration_scalar, .fallback = "1h"),
-    BIND_SCALAR(struct pushover_config, ttl_ns, "ttl", "When the message vanishes; 0: never.", &go_duration_scalar),
+    BIND_SCALAR(struct pushover_config, retry_ns, "retry", "How often an emergency is repeated to the user.", &go_duration_scalar, .go_type = "pushover.duration", .fallback = "1m"),
+    BIND_SCALAR(struct pushover_config, expire_ns, "expire", "How long it is repeated.", &go_duration_scalar, .go_type = "pushover.duration", .fallback = "1h"),
+    BIND_SCALAR(struct pushover_config, ttl_ns, "ttl", "When the message vanishes; 0: never.", &go_duration_scalar, .go_type = "pushover.duration"),
     BIND_BOOL(struct pushover_config, html, "html", "The message is HTML.", .always = true),
     BIND_BOOL(struct pushover_config, monospace, "monospace", "Monospaced text."),
 };
