@@ -39,6 +39,8 @@ struct relabel_rule {
     enum relabel_action action;
     enum name_validation names;
     struct regex *re;
+    bool plain_target, plain_replacement; /* without variables */
+    bool copies;                          /* the value is taken over as it is */
 };
 
 /* ERR_INVALID with upstream's texts; a regex's own error as it is. */
