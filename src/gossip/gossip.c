@@ -175,6 +175,7 @@ static void take_event(struct gossip *g, const struct gossip_event *ev)
     }
 }
 
+#ifdef TOCSIN_ASSERT_SLOW
 /* Structures agree with each other: M1, M2, M3, B1. */
 static bool consistent(const struct gossip *g)
 {
@@ -188,6 +189,7 @@ static bool consistent(const struct gossip *g)
     }
     return members == g->members_count && (g->probe.phase == PROBE_IDLE) == (g->probe.node == NULL);
 }
+#endif
 
 void gossip_step(struct gossip *g, mono_ms now, const struct gossip_event *ev, struct gossip_out *out)
 {

@@ -194,7 +194,7 @@ static void table_row(size_t nodes, unsigned loss_permille)
     world_prefill(w);
     world_run(w, 1000);
     char record[120];
-    memset(record, 'r', sizeof record);
+    rng_bytes(world_rng(w), record, sizeof record);
     s.record = str_of(record, sizeof record);
     struct world_traffic before = world_traffic(w);
     int64_t start = world_now(w);
