@@ -1,7 +1,10 @@
-/* Writes a metric registry as Prometheus's text format 0.0.4 or OpenMetrics 1.0, as client_golang does: families in name
- * order with HELP and TYPE, series sorted by their label values, classic histogram series, summaries without quantiles.
+/* Writes a metric registry as Prometheus's text format or as OpenMetrics, as client_golang does: families in name order
+ * with HELP and TYPE, series sorted by their label values, classic histogram series, summaries without quantiles.
  * The body is built whole; it is bounded by the registry, whose vectors bound their children.
- * Thread: any (the registry's rules). */
+ *
+ * OpenMetrics wants counters to end in _total and writes them so: a counter of another name changes its name there.
+ * The peers' own /metrics therefore never speak it (promhttp.Handler() leaves it off), and neither should what stands
+ * in for them. Thread: any (the registry's rules). Upstream: prometheus/common expfmt. */
 #ifndef TOCSIN_EXPFMT_WRITE_H
 #define TOCSIN_EXPFMT_WRITE_H
 
@@ -15,8 +18,10 @@ struct expfmt_choice {
     enum expfmt_format format;
     struct str content_type; /* static: "text/plain; version=0.0.4; charset=utf-8; escaping=underscores" */
 };
-/* What to answer to this Accept header (empty: text): the client's best by q, ties in its order. */
+/* What to answer to this Accept header (empty: text 0.0.4): the client's best by q, ties in its order. The escaping it
+ * asks for is echoed; all our names are classic, so it changes nothing else. The first never chooses OpenMetrics. */
 struct expfmt_choice expfmt_negotiate(struct str accept);
+struct expfmt_choice expfmt_negotiate_openmetrics(struct str accept);
 void expfmt_write(struct buf *out, enum expfmt_format format, struct metric_registry *registry);
 
 #endif
