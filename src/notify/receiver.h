@@ -65,6 +65,7 @@ struct send_error {
 };
 
 struct template_set;
+struct template_renderer;
 struct receiver_env { /* what all attempts of a configuration share */
     const struct template_set *templates;
     struct str hostname, user_agent;
@@ -77,6 +78,8 @@ struct send_attempt {
     const struct receiver_row *row;
     const void *config; /* the row's config struct */
     const struct notification *n;
+    struct template_renderer *renderer; /* of env->templates, on the send thread: texts are compiled once */
+    struct labels route_labels;         /* rendered (notify_io.c does it once per attempt) */
     struct arena *arena; /* lives as long as the attempt */
     struct wire_time now; /* wall clock of the attempt */
     int state;            /* the row's own; 0 at first */
