@@ -13,11 +13,6 @@
 
 enum flow { FLOW_FAIL, FLOW_NEXT, FLOW_BREAK, FLOW_CONTINUE };
 
-struct variable {
-    struct str name;
-    struct tval value;
-};
-
 struct exec {
     struct tval_call call; /* first: functions get at the rest through it */
     struct exec_shared *shared;
@@ -26,8 +21,8 @@ struct exec {
     const struct node *at;
     struct buf *out;
     struct err *err;
-    struct variable *vars;
-    size_t vars_count, vars_capacity, vars_base;
+    struct variables *vars;
+    size_t vars_base;
 };
 
 #define POLL_STEPS 256 /* cancel and memory are looked at every so many steps */
@@ -110,18 +105,19 @@ static bool descend(struct exec *x)
 
 static void push(struct exec *x, struct str name, const struct tval *value)
 {
-    if (x->vars_count == x->vars_capacity) {
-        x->vars_capacity = mem_grow(x->vars_capacity, x->vars_count + 1);
-        x->vars = mem_realloc_array(x->vars, x->vars_capacity, sizeof *x->vars);
+    struct variables *s = x->vars;
+    if (s->n == s->capacity) {
+        s->capacity = mem_grow(s->capacity, s->n + 1);
+        s->v = mem_realloc_array(s->v, s->capacity, sizeof *s->v);
     }
-    x->vars[x->vars_count++] = (struct variable){ name, *value };
+    s->v[s->n++] = (struct variable){ name, *value };
 }
 
 static struct variable *find_variable(struct exec *x, struct str name)
 {
-    for (size_t i = x->vars_count; i > x->vars_base; i--)
-        if (str_eq(x->vars[i - 1].name, name))
-            return &x->vars[i - 1];
+    for (size_t i = x->vars->n; i > x->vars_base; i--)
+        if (str_eq(x->vars->v[i - 1].name, name))
+            return &x->vars->v[i - 1];
     fail(x, "undefined variable: %.*s", STR_ARG(name));
     return NULL;
 }
@@ -690,7 +686,7 @@ static bool print_action(struct exec *x, const struct node *n, const struct tval
 
 static enum flow walk_if_with(struct exec *x, const struct tval *dot, const struct node *n)
 {
-    size_t mark = x->vars_count;
+    size_t mark = x->vars->n;
     struct tval value;
     if (!eval_pipeline(x, dot, n->u.control.pipe, &value))
         return FLOW_FAIL;
@@ -699,7 +695,7 @@ static enum flow walk_if_with(struct exec *x, const struct tval *dot, const stru
         flow = walk(x, n->kind == NODE_WITH ? &value : dot, n->u.control.list);
     else if (n->u.control.else_list)
         flow = walk(x, dot, n->u.control.else_list);
-    x->vars_count = mark;
+    x->vars->n = mark;
     return flow;
 }
 
@@ -720,11 +716,11 @@ static enum flow iterate(struct exec *x, const struct range *r, const struct tva
             (decl > 1 && !set_variable(x, pipe->u.pipe.decl[1]->u.chain.idents[0], item)))
             return FLOW_FAIL;
     } else if (decl > 0) {
-        x->vars[r->top - decl].value = *first;
-        x->vars[r->top - 1].value = *item;
+        x->vars->v[r->top - decl].value = *first;
+        x->vars->v[r->top - 1].value = *item;
     }
     enum flow flow = walk(x, item, r->node->u.control.list);
-    x->vars_count = r->top;
+    x->vars->n = r->top;
     return flow == FLOW_CONTINUE ? FLOW_NEXT : flow;
 }
 
@@ -769,12 +765,12 @@ static enum flow fail_range(struct exec *x, const char *before, const struct tva
 
 static enum flow walk_range(struct exec *x, const struct tval *dot, const struct node *n)
 {
-    size_t mark = x->vars_count;
+    size_t mark = x->vars->n;
     struct tval v;
     x->at = n;
     if (!eval_pipeline(x, dot, n->u.control.pipe, &v))
         return FLOW_FAIL;
-    struct range r = { n, x->vars_count };
+    struct range r = { n, x->vars->n };
     enum flow flow = FLOW_NEXT;
     bool empty = false;
     switch (v.kind) {
@@ -806,21 +802,21 @@ static enum flow walk_range(struct exec *x, const struct tval *dot, const struct
         flow = walk(x, dot, n->u.control.else_list);
     else if (flow == FLOW_BREAK)
         flow = FLOW_NEXT;
-    x->vars_count = mark;
+    x->vars->n = mark;
     return flow;
 }
 
 static bool run_tree(struct exec *x, const struct tree *tree, const struct tval *dot)
 {
     const struct tree *outer = x->tree;
-    size_t base = x->vars_base, count = x->vars_count;
+    size_t base = x->vars_base, count = x->vars->n;
     x->tree = tree;
     x->vars_base = count;
     push(x, STR("$"), dot);
     enum flow flow = walk(x, dot, tree->root);
     x->tree = outer;
     x->vars_base = base;
-    x->vars_count = count;
+    x->vars->n = count;
     return flow != FLOW_FAIL;
 }
 
@@ -907,13 +903,14 @@ struct tree *scope_find(const struct scope *s, struct str name)
 bool exec_tree(struct exec_shared *shared, const struct scope *scope, const struct tree *tree, struct buf *out,
                struct err *err)
 {
-    struct exec x = { .shared = shared, .scope = scope, .out = out, .err = err };
+    struct exec x = { .shared = shared, .scope = scope, .out = out, .err = err, .vars = shared->vars };
     uint32_t depth = shared->budget.depth;
+    size_t vars = x.vars->n;
     x.call.arena = shared->arena;
     x.call.exec = &x;
     bool ok = run_tree(&x, tree, &shared->run->data);
     shared->budget.depth = depth;
-    mem_free(x.vars);
+    x.vars->n = vars;
     return ok;
 }
 

@@ -23,11 +23,22 @@ struct exec_budget {
 };
 
 struct route_label_state; /* func_data.c */
+
+struct variable {
+    struct str name;
+    struct tval value;
+};
+struct variables { /* a stack; kept by the renderer between renderings */
+    struct variable *v;
+    size_t n, capacity;
+};
+
 struct exec_shared {
     struct template_renderer *renderer;
     const struct template_run *run;
     const struct template_hooks *hooks; /* never NULL */
     struct arena *arena;
+    struct variables *vars;
     struct exec_budget budget;
     bool html;
     struct route_label_state *route_labels;

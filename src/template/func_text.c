@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "http/url.h"
 #include "regex/regex.h"
+#include "wire/base64.h"
 
 #include <stdlib.h>
 #include <unicase.h>
@@ -197,22 +198,15 @@ FUNC(url_escape)
 
 /* ---- base64, the URL alphabet with padding ---- */
 
+/* Decoding is here and not wire/'s, because Go says where the text is wrong. */
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-FUNC(base64_encode)
+FUNC(base64_encode_url)
 {
     struct buf b;
     (void)args_count;
     call_buf(c, &b);
-    struct str s = args[0].v.s;
-    for (size_t i = 0; i < s.n; i += 3) {
-        size_t n = s.n - i < 3 ? s.n - i : 3;
-        uint32_t bits = 0;
-        for (size_t k = 0; k < 3; k++)
-            bits = bits << 8 | (k < n ? (unsigned char)s.p[i + k] : 0u);
-        for (size_t k = 0; k < 4; k++)
-            buf_byte(&b, k <= n ? alphabet[bits >> (18 - 6 * k) & 63] : '=');
-    }
+    base64_encode(args[0].v.s, BASE64_URL, &b);
     return call_result(c, &b, out, err);
 }
 
@@ -237,7 +231,7 @@ static size_t base64_group(struct str s, size_t *at, uint32_t *bits, size_t *byt
     for (; have < 4; have++) {
         i = skip_newlines(s, i);
         if (i >= s.n)
-            return s.n - 0; /* Go reports the place where the group began to be short: the end */
+            return i - have; /* where the group that is cut short began */
         if (s.p[i] == '=')
             break;
         int v = base64_value(s.p[i]);
@@ -254,7 +248,7 @@ static size_t base64_group(struct str s, size_t *at, uint32_t *bits, size_t *byt
         i = skip_newlines(s, i + 1);
         if (have == 2) {
             if (i >= s.n || s.p[i] != '=')
-                return i >= s.n ? s.n : i;
+                return i >= s.n ? s.n : i - 1;
             i = skip_newlines(s, i + 1);
         }
         if (i < s.n)
@@ -264,7 +258,7 @@ static size_t base64_group(struct str s, size_t *at, uint32_t *bits, size_t *byt
     return STR_NPOS;
 }
 
-FUNC(base64_decode)
+FUNC(base64_decode_url)
 {
     struct buf b;
     (void)args_count;
@@ -288,8 +282,8 @@ FUNC(base64_decode)
 
 #define BOTH (FUNC_ALERTMANAGER | FUNC_PROMETHEUS)
 const struct func func_rows_text[] = {
-    { STR_INIT("base64decode"), FUNC_ALERTMANAGER, "s", base64_decode, FUNC_PLAIN },
-    { STR_INIT("base64encode"), FUNC_ALERTMANAGER, "s", base64_encode, FUNC_PLAIN },
+    { STR_INIT("base64decode"), FUNC_ALERTMANAGER, "s", base64_decode_url, FUNC_PLAIN },
+    { STR_INIT("base64encode"), FUNC_ALERTMANAGER, "s", base64_encode_url, FUNC_PLAIN },
     { STR_INIT("join"), FUNC_ALERTMANAGER, "sS", func_join, FUNC_PLAIN },
     { STR_INIT("match"), BOTH, "ss", match, FUNC_PLAIN },
     { STR_INIT("reReplaceAll"), BOTH, "sss", replace_all, FUNC_PLAIN },

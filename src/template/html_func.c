@@ -111,16 +111,16 @@ static void replace_html(struct buf *out, struct str s, unsigned flags)
             buf_append(out, s.p + last, i - last);
             buf_c(out, to);
             last = i + 1;
-        } else if ((flags & ESCAPE_NO_SPACE) && (unsigned char)s.p[i] == 0xEF) {
-            /* U+FDD0..FDEF and U+FFF0..FFFF end unquoted values in some browsers. */
+        } else if ((flags & ESCAPE_NO_SPACE) && (unsigned char)s.p[i] >= 0x80) {
+            /* U+FDD0..FDEF and U+FFF0..FFFF end unquoted values in some browsers; what is no UTF-8 reads as U+FFFD. */
             size_t size;
             rune r = utf8_decode(str_from(s, i), &size);
             if ((r >= 0xFDD0 && r <= 0xFDEF) || (r >= 0xFFF0 && r <= 0xFFFF)) {
                 buf_append(out, s.p + last, i - last);
                 buf_printf(out, "&#x%x;", r);
                 last = i + size;
-                i = last - 1;
             }
+            i += size - 1;
         }
     }
     buf_append(out, s.p + last, s.n - last);
@@ -602,10 +602,17 @@ FUNC(html_eval_args)
 {
     struct buf b;
     call_buf(c, &b);
-    if (args_count == 1 && args[0].kind == TVAL_STR && !args[0].class)
-        buf_str(&b, args[0].v.s);
-    else
-        format_print(&b, args, args_count);
+    bool previous = true;
+    for (size_t i = 0; i < args_count; i++) {
+        bool string = args[i].kind == TVAL_STR;
+        if (!string && !previous)
+            buf_byte(&b, ' ');
+        if (args[i].kind == TVAL_NONE || args[i].kind == TVAL_NIL)
+            buf_c(&b, "<nil>");
+        else
+            tval_print_plain(&args[i], &b);
+        previous = string;
+    }
     return call_result(c, &b, out, err);
 }
 

@@ -123,6 +123,17 @@ static struct html_context fail_at(struct arena *a, struct str s, size_t runes, 
     return c;
 }
 
+static struct html_context fail_tag(struct arena *a, struct str s, size_t n, size_t *read)
+{
+    struct buf b = { .limit_bytes = 1024 };
+    go_quote(&b, str_sub(s, 0, 400));
+    struct html_context c = html_context_error(
+        a, NULL, 0, "expected space, attr name, or end of tag, but got %.*s", STR_ARG(buf_view(&b)));
+    buf_deinit(&b);
+    *read = n;
+    return c;
+}
+
 bool html_is_comment(enum html_state s)
 {
     return s == HTML_COMMENT || (s >= HTML_JS_BLOCK_COMMENT && s <= HTML_JS_HTML_CLOSE_COMMENT) ||
@@ -321,7 +332,7 @@ static struct html_context in_tag(struct arena *a, const struct html_context *c,
     if (j == STR_NPOS)
         return bad;
     if (i == j)
-        return fail_at(a, str_from(s, i), 0, "expected space, attr name, or end of tag, but got", s.n, read);
+        return fail_tag(a, str_from(s, i), s.n, read);
     *read = j;
     return (struct html_context){ .state = j == s.n ? HTML_ATTR_NAME : HTML_AFTER_NAME,
                                   .element = c->element,

@@ -119,7 +119,7 @@ static struct token fail(struct lexer *l, struct str message)
 static struct token fail_rune(struct lexer *l, const char *what, rune r)
 {
     struct buf b = { .limit_bytes = 256 };
-    buf_printf(&b, "%s: U+%04X", what, r == RUNE_EOF ? 0xFFFFFFFFu : r);
+    buf_printf(&b, "%s U+%04X", what, r == RUNE_EOF ? 0xFFFFFFFFu : r);
     if (r != RUNE_EOF && rune_is_printable(r)) {
         buf_c(&b, " '");
         utf8_append(&b, r);
@@ -444,7 +444,7 @@ static struct token lex_inside(struct lexer *l)
     default:
         if (r >= 0x20 && r < 0x7F)
             return emit(l, TOKEN_CHAR);
-        return fail_rune(l, "unrecognized character in action", r);
+        return fail_rune(l, "unrecognized character in action:", r);
     }
 }
 

@@ -217,8 +217,14 @@ static void format_integer(struct fmt *f, uint64_t u, unsigned base, bool is_sig
     do
         raw[--at] = digits[u % base];
     while ((u /= base) > 0);
-    struct buf b = { 0 };
     int64_t zeros = prec - (int64_t)(sizeof raw - at);
+    if (!f->has_width && !f->sharp && zeros <= 0 && verb != 'O') { /* nearly always: nothing to build */
+        if (negative || f->plus || f->space)
+            buf_byte(f->out, negative ? '-' : f->plus ? '+' : ' ');
+        buf_append(f->out, raw + at, sizeof raw - at);
+        return;
+    }
+    struct buf b = { 0 };
     if (negative)
         buf_byte(&b, '-');
     else if (f->plus)
@@ -349,14 +355,17 @@ static void write_hex_float(struct buf *out, double v, int64_t prec)
     int n = prec < 0 ? snprintf(text, sizeof text, "%a", v) : snprintf(text, sizeof text, "%.*a", (int)prec, v);
     struct str s = str_of(text, (size_t)n);
     size_t p = str_find_byte(s, 'p');
-    if (p == STR_NPOS || p + 2 >= s.n) {
+    int64_t exp = 0;
+    if (p == STR_NPOS || !num_parse_i64(str_from(s, p + (s.p[p + 1] == '+' ? 2 : 1)), 10, &exp)) {
         buf_str(out, s);
         return;
     }
-    buf_str(out, str_sub(s, 0, p + 2));
-    if (s.n - (p + 2) < 2)
-        buf_byte(out, '0');
-    buf_str(out, str_from(s, p + 2));
+    if (text[2] == '2') { /* C rounds 1.9 up to 2, Go goes on to the next power */
+        text[2] = '1';
+        exp++;
+    }
+    buf_str(out, str_sub(s, 0, p + 1));
+    buf_printf(out, "%c%02lld", exp < 0 ? '-' : '+', (long long)(exp < 0 ? -exp : exp));
 }
 
 /* Go's %b of a float: mantissa and binary exponent, both decimal. */
@@ -572,16 +581,15 @@ static void format_text_of(struct fmt *f, const struct tval *v, rune verb)
     buf_deinit(&b);
 }
 
+/* Inside a list or a map nil is an empty interface, which no verb objects to. */
 static void print_nil(struct fmt *f, const struct tval *v, rune verb, bool top)
 {
-    if (verb != 'v' && verb != 'T') {
-        bad_verb(f, v, verb);
-        return;
-    }
-    if (top)
+    if (!top)
+        buf_c(f->out, f->sharp_v ? "interface {}(nil)" : "<nil>");
+    else if (verb == 'v')
         pad(f, STR("<nil>"));
     else
-        buf_c(f->out, f->sharp_v ? "interface {}(nil)" : "<nil>");
+        bad_verb(f, v, verb);
 }
 
 static void print_value(struct fmt *f, const struct tval *v, rune verb, bool top)
@@ -664,6 +672,7 @@ static bool parse_number(struct directive *d, int64_t *n)
     while (d->i < d->format.n && ascii_is_digit(d->format.p[d->i])) {
         if (*n > WIDTH_MAX) {
             *n = 0;
+            d->i = d->format.n; /* Go gives up on the rest of the format */
             return false;
         }
         *n = *n * 10 + (d->format.p[d->i++] - '0');
@@ -798,15 +807,15 @@ static void print_argument(struct fmt *f, const struct tval *v, rune verb)
         pad(f, nil ? STR("<nil>") : cut(f, tval_type_name(v)));
         return;
     }
-    if (verb == 'w') {
-        bad_verb(f, v, verb);
-        return;
-    }
-    if (verb == 'v') {
+    if (verb == 'v' || verb == 'w') {
         f->sharp_v = f->sharp;
         f->sharp = false;
         f->plus_v = f->plus;
         f->plus = false;
+    }
+    if (verb == 'w') {
+        bad_verb(f, v, verb);
+        return;
     }
     if (verb == 'p') {
         if (v->kind == TVAL_LIST || v->kind == TVAL_MAP || (v->class && v->class->pointer))

@@ -38,6 +38,7 @@ struct template_renderer {
     size_t cached_bytes;
     struct map regexes;
     struct arena scratch;
+    struct variables vars;
     unsigned running; /* renderings under way */
 };
 
@@ -207,6 +208,7 @@ void template_renderer_free(struct template_renderer *r)
         return;
     drop_cache(r);
     arena_deinit(&r->scratch);
+    mem_free(r->vars.v);
     template_set_release(r->set);
     mem_free(r);
 }
@@ -254,6 +256,7 @@ static bool render(struct template_renderer *r, const struct template_run *run, 
         .run = run,
         .hooks = run->hooks ? run->hooks : &none,
         .arena = run->arena ? run->arena : &r->scratch,
+        .vars = &r->vars,
         .html = html,
         .budget = { .steps_left = run->steps_max ? run->steps_max : TEMPLATE_STEPS_MAX,
                     .memory_bytes_max = run->memory_bytes_max ? run->memory_bytes_max : TEMPLATE_MEMORY_BYTES_MAX,
