@@ -338,6 +338,28 @@ static void failures_across_a_rotation_keep_the_order(void **state)
     buf_deinit(&seen);
 }
 
+static void a_synced_segment_implies_the_earlier_ones(void **state)
+{
+    struct memfs *m = *state;
+    struct buf seen = { 0 };
+    struct err err;
+    struct journal *j = open_journal(m, NULL, &seen, NULL);
+    append(j, 1, "a");
+    flush_ok(j, false);
+    journal_rotate(j);
+    append(j, 2, "b");
+    flush_ok(j, true);
+    append(j, 3, "c");
+    flush_ok(j, false);
+    assert_true(journal_sync(j, &err));
+    append(j, 4, "never synced");
+    flush_ok(j, false);
+    memfs_crash(m, NULL);
+    journal_close(j);
+    check_replay(m, "1:a,2:b,3:c,");
+    buf_deinit(&seen);
+}
+
 static bool refuse_two(void *arg, uint8_t type, struct str payload, struct err *err)
 {
     (void)arg;
@@ -505,6 +527,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_nothing_damaged_and_heals, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_sync_is_written_again, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_across_a_rotation_keep_the_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_synced_segment_implies_the_earlier_ones, setup, teardown),
         cmocka_unit_test_setup_teardown(an_objection_of_the_replay_fails_the_open, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_replay_in_numeric_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_warm_journal_allocates_nothing, setup, teardown),
