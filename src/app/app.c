@@ -679,6 +679,7 @@ static void shut_down(struct app *a)
     send_thread_stop(a->send);
     if (a->alerts)
         alert_thread_stop(a->alerts);
+    send_thread_free(a->send);
     mesh_thread_leave(a->mesh);
     if (a->server)
         http_server_free(a->server);

@@ -22,6 +22,7 @@ MUST_CHECK struct send_thread *send_thread_start(const struct send_thread_option
 void send_thread_attempt(struct send_thread *s, const struct notify_attempt *a); /* takes its references over */
 void send_thread_cancel(struct send_thread *s, uint64_t attempt);
 size_t send_thread_in_flight(const struct send_thread *s); /* any thread */
-void send_thread_stop(struct send_thread *s); /* what is in flight ends cancelled; joins and frees; NULL is fine */
+void send_thread_stop(struct send_thread *s); /* what is in flight ends cancelled; joins; NULL is fine */
+void send_thread_free(struct send_thread *s); /* after stop, when nobody can post any more; NULL is fine */
 
 #endif

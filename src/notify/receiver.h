@@ -67,7 +67,7 @@ struct send_error {
 struct template_set;
 struct template_renderer;
 struct receiver_env { /* what all attempts of a configuration share */
-    const struct template_set *templates;
+    struct template_set *templates;
     struct str hostname, user_agent;
     bool (*read_file)(struct str path, struct buf *out, struct err *err); /* *_file fields, at each attempt */
     void *cache; /* rows' memory between attempts: tokens (send.h) */

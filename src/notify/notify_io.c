@@ -1,0 +1,264 @@
+/* An attempt walks its row's steps: request, answer, request ... until a verdict. All of its memory is one arena.
+ *
+ *     begin -> step() -> SEND_REQUEST -> call -> step(answer) -> ... -> DONE | RETRY | FAIL -> result
+ *                 cancel or deadline ------------------------------------> RETRY "context canceled" | the call's error
+ *
+ * Route labels are rendered once per attempt, before the first step. Renderers are kept per template set, so that a
+ * configuration's texts are compiled once; the set of a generation that nobody sends for any more is let go.
+ * Bounds: ATTEMPT_ARENA_MAX of memory per attempt, STEPS_MAX requests. */
+#include "notify/notify_io.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/stopwatch.h"
+#include "io/clock_io.h"
+#include "io/dns.h"
+#include "io/http_client.h"
+#include "io/smtp_client.h"
+#include "notify/render_data.h"
+
+#define ATTEMPT_ARENA_MAX ((size_t)256 << 20)
+#define STEPS_MAX         64
+#define RENDERERS_MAX     8
+
+struct running {
+    struct notify_io *io;
+    struct notify_attempt a;
+    struct arena arena;
+    struct send_attempt at;
+    struct stopwatch watch;
+    struct send_request request;
+    struct http_call http;
+    struct smtp_call smtp;
+    uint32_t requests;
+    bool own_timeout; /* the request's timeout_ms is shorter than the deadline */
+    bool in_call;
+};
+
+struct cached_renderer {
+    const struct template_set *set;
+    struct template_renderer *renderer;
+    uint64_t used;
+};
+
+struct notify_io {
+    struct loop *loop;
+    struct notify_io_options o;
+    struct buf user_agent;
+    struct http_client *http;
+    struct dns *dns;
+    struct smtp_client *smtp;
+    struct map64 running; /* by attempt id */
+    struct cached_renderer renderers[RENDERERS_MAX];
+    uint64_t clock;
+};
+
+static void advance(struct running *r, const struct send_response *res);
+
+static struct template_renderer *renderer_for(struct notify_io *io, const struct receiver_env *env)
+{
+    struct cached_renderer *oldest = &io->renderers[0];
+    for (size_t i = 0; i < RENDERERS_MAX; i++) {
+        struct cached_renderer *c = &io->renderers[i];
+        if (c->renderer && c->set == env->templates) {
+            c->used = ++io->clock;
+            return c->renderer;
+        }
+        if (c->used < oldest->used)
+            oldest = c;
+    }
+    if (oldest->renderer)
+        template_renderer_free(oldest->renderer);
+    *oldest = (struct cached_renderer){ env->templates, template_renderer_new(env->templates), ++io->clock };
+    return oldest->renderer;
+}
+
+static void route_label_failed(void *arg, struct str name, const struct err *err)
+{
+    const struct running *r = arg;
+    log_error("Failed to render route label", LOG_STR("receiver", r->a.n->receiver), LOG_STR("label", name), LOG_ERR(err));
+}
+
+static void answer(struct running *r, enum send_verdict verdict, const struct send_error *why)
+{
+    struct notify_io *io = r->io;
+    const struct notify_result result = {
+        .attempt = r->a.id,
+        .verdict = verdict,
+        .reason = why->reason,
+        .error = verdict == SEND_DONE ? STR_EMPTY : err_text(&why->err),
+        .data = r->at.data,
+        .data_count = r->at.data_count,
+        .seconds = stopwatch_seconds(r->watch),
+        .requests = r->requests,
+    };
+    (void)map64_remove(&io->running, r->a.id);
+    struct notify_result shown = result;
+    io->o.result(io->o.arg, &shown);
+    notification_release(r->a.n);
+    notify_receivers_release(r->a.receivers);
+    arena_deinit(&r->arena);
+    mem_free(r);
+}
+
+static void answer_cancelled(struct running *r)
+{
+    struct send_error why = { .reason = SEND_REASON_CANCELED };
+    err_set(&why.err, ERR_CANCELLED, "context canceled");
+    answer(r, SEND_RETRY, &why);
+}
+
+/* ---- one request ---- */
+
+static void http_done(void *arg, const struct http_result *res)
+{
+    struct running *r = arg;
+    struct send_response *out = ARENA_NEW(&r->arena, struct send_response);
+    r->in_call = false;
+    *out = (struct send_response){ .arrived = res->arrived && res->err.code == ERR_NONE, .status = res->status,
+                                   .err = res->err, .timed_out = res->timed_out && r->own_timeout };
+    out->body = arena_str(&r->arena, res->body);
+    struct http_header *headers = arena_alloc_array(&r->arena, res->headers_count, sizeof *headers);
+    for (size_t i = 0; i < res->headers_count; i++)
+        headers[i] = (struct http_header){ arena_str(&r->arena, res->headers[i].name),
+                                           arena_str(&r->arena, res->headers[i].value) };
+    out->headers = headers;
+    out->headers_count = res->headers_count;
+    advance(r, out);
+}
+
+static void smtp_done(void *arg, const struct smtp_result *res)
+{
+    struct running *r = arg;
+    struct send_response *out = ARENA_NEW(&r->arena, struct send_response);
+    r->in_call = false;
+    *out = (struct send_response){ .arrived = res->delivered, .status = res->delivered ? 200 : res->retry ? 500 : 400,
+                                   .err = res->err };
+    advance(r, out);
+}
+
+static int64_t time_left(struct running *r)
+{
+    int64_t left = r->a.deadline.ms == INT64_MAX ? 0 : r->a.deadline.ms - clock_mono().ms;
+    return r->a.deadline.ms == INT64_MAX ? 0 : left > 0 ? left : 1;
+}
+
+static void perform(struct running *r)
+{
+    const struct send_request *q = &r->request;
+    int64_t left = time_left(r);
+    r->requests++;
+    r->in_call = true;
+    if (q->smtp) {
+        r->smtp = (struct smtp_call){ .job = q->smtp, .timeout_ms = left, .done = smtp_done, .arg = r };
+        smtp_client_send(r->io->smtp, &r->smtp);
+        return;
+    }
+    r->own_timeout = q->timeout_ms > 0 && (left == 0 || q->timeout_ms < left);
+    r->http = (struct http_call){ .method = q->method, .url = q->url, .headers = q->headers,
+                                  .headers_count = q->headers_count, .body = q->body, .config = q->http,
+                                  .timeout_ms = r->own_timeout ? q->timeout_ms : left,
+                                  .response_bytes_max = SEND_RESPONSE_BYTES_MAX, .secret_url = q->secret_url,
+                                  .done = http_done, .arg = r };
+    http_client_send(r->io->http, &r->http);
+}
+
+static void advance(struct running *r, const struct send_response *res)
+{
+    struct send_error why = { .reason = SEND_REASON_OTHER };
+    r->at.now = clock_wall();
+    r->request = (struct send_request){ 0 };
+    enum send_verdict verdict = r->at.row->step(&r->at, res, &r->request, &why);
+    if (verdict == SEND_REQUEST && r->requests < STEPS_MAX) {
+        perform(r);
+        return;
+    }
+    if (verdict == SEND_REQUEST) {
+        err_set(&why.err, ERR_LIMIT, "more than %d requests in one attempt", STEPS_MAX);
+        verdict = SEND_FAIL;
+    }
+    answer(r, verdict, &why);
+}
+
+/* ---- attempts ---- */
+
+static void begin(struct running *r)
+{
+    r->at.renderer = renderer_for(r->io, r->at.env);
+    r->at.route_labels = r->a.n->route_labels.n
+                             ? render_route_labels(r->at.renderer, &r->arena, r->a.n, route_label_failed, r)
+                             : (struct labels){ 0 };
+    advance(r, NULL);
+}
+
+void notify_io_attempt(struct notify_io *io, const struct notify_attempt *a)
+{
+    struct running *r = MEM_NEW(struct running);
+    r->io = io;
+    r->a = *a;
+    r->watch = stopwatch_start();
+    arena_init(&r->arena, ATTEMPT_ARENA_MAX);
+    r->at = (struct send_attempt){ .env = io->o.env(a->receivers), .row = a->integration->row,
+                                   .config = a->integration->config, .n = a->n, .arena = &r->arena };
+    r->at.data_count = a->n->data_count;
+    r->at.data = arena_alloc_array(&r->arena, a->n->data_count, sizeof *r->at.data);
+    if (a->n->data_count)
+        memcpy(r->at.data, a->n->data, a->n->data_count * sizeof *r->at.data);
+    void *old = map64_put(&io->running, a->id, r);
+    ASSERT(!old); /* ids are unique */
+    begin(r);
+}
+
+void notify_io_cancel(struct notify_io *io, uint64_t attempt)
+{
+    struct running *r = map64_get(&io->running, attempt);
+    if (!r || !r->in_call)
+        return;
+    if (r->request.smtp)
+        smtp_client_cancel(io->smtp, &r->smtp);
+    else
+        http_client_cancel(io->http, &r->http);
+    answer_cancelled(r);
+}
+
+size_t notify_io_count(const struct notify_io *io)
+{
+    return io->running.count;
+}
+
+struct http_client *notify_io_client(struct notify_io *io)
+{
+    return io->http;
+}
+
+struct notify_io *notify_io_new(struct loop *l, const struct notify_io_options *options)
+{
+    struct notify_io *io = MEM_NEW(struct notify_io);
+    io->loop = l;
+    io->o = *options;
+    buf_str(&io->user_agent, options->user_agent);
+    io->http = http_client_new(l, &(struct http_client_options){ .user_agent = buf_view(&io->user_agent) });
+    io->dns = dns_new(l);
+    io->smtp = smtp_client_new(l, io->dns);
+    return io;
+}
+
+void notify_io_free(struct notify_io *io)
+{
+    size_t cursor = 0;
+    struct running *r;
+    while ((r = map64_next(&io->running, &cursor)) != NULL) {
+        notify_io_cancel(io, r->a.id);
+        cursor = 0;
+    }
+    smtp_client_free(io->smtp);
+    dns_free(io->dns);
+    http_client_free(io->http);
+    for (size_t i = 0; i < RENDERERS_MAX; i++)
+        if (io->renderers[i].renderer)
+            template_renderer_free(io->renderers[i].renderer);
+    map64_deinit(&io->running);
+    buf_deinit(&io->user_agent);
+    mem_free(io);
+}
