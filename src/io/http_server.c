@@ -337,7 +337,7 @@ bool http_server_start(struct http_server *s, struct err *err)
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                      MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem tls[] = {
-        { MHD_OPTION_HTTPS_CERT_CALLBACK, (intptr_t)no_certificate, NULL },
+        { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(intptr_t)no_certificate },
         { MHD_OPTION_END, 0, NULL },
     };
     if (s->config.hooks.tls)

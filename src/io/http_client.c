@@ -1,0 +1,714 @@
+/* Calls: from send to done. Slots, turns, redirects, deadlines, and libcurl on a libuv loop.
+ *
+ *   NEW --> TOKEN --(token there)--> QUEUED --(slot)--> RUNNING --> done
+ *      \________________________________^    (redirects stay RUNNING and keep their slot)
+ *   any --> FAILED --(next turn)--> done     cancelled inside libcurl --> ZOMBIE --> freed
+ *
+ * C1  done is called from the loop's timers or after libcurl has returned, never from within http_client_send() and never
+ *     from inside libcurl, so a done callback may send, cancel and free as it likes.
+ * C2  A call that is not RUNNING holds no socket and no libcurl handle.
+ * C3  Turns: hosts with waiting calls stand in a ring; a free slot goes to the next host in it. A host may take a slot
+ *     only while it has fewer of them than are free: so one dead host ends up with half of all, the second with half of
+ *     the rest, and a host that has none always gets in.
+ * C4  At most START_PER_TURN transfers are started per turn of the loop: opening TLS costs milliseconds of CPU. */
+#include "io/http_client.h"
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "io/clock_io.h"
+#include "io/fs_posix.h"
+#include "io/http_client_int.h"
+#include "io/service.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { START_PER_TURN = 8, REDIRECTS_MAX = 10, CONNECTIONS_MAX = 16384, IDLE_CONNECTIONS_MAX = 256 };
+
+const struct metric_desc http_client_metric_descs[] = {
+    METRIC(GAUGE, struct http_client_stats, waiting, "tocsin_send_waiting",
+           "Outgoing requests that wait for a connection slot."),
+    METRIC(GAUGE, struct http_client_stats, connections, "tocsin_send_connections",
+           "Outgoing requests that hold a connection slot."),
+};
+const size_t http_client_metric_descs_count = ARRAY_LEN(http_client_metric_descs);
+
+static void start_some(void *arg);
+static void schedule_start(struct http_client *c);
+
+/* ---- libcurl on the loop ---- */
+
+static void finish(struct http_call_state *s);
+static void complete(struct http_call_state *s, CURLcode code);
+static void state_free(struct http_call_state *s);
+
+static void bury_zombies(struct http_client *c)
+{
+    while (c->zombies) {
+        struct http_call_state *s = c->zombies;
+        c->zombies = s->queue_next;
+        state_free(s);
+    }
+}
+
+/* What libcurl has finished. Each completion may start others, or end them. */
+static void read_messages(struct http_client *c)
+{
+    bury_zombies(c);
+    CURLMsg *m;
+    int left;
+    while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
+        if (m->msg != CURLMSG_DONE)
+            continue;
+        struct http_call_state *s = NULL;
+        CURLcode code = m->data.result;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &s);
+        complete(s, code);
+        bury_zombies(c);
+    }
+}
+
+static void socket_action(struct http_client *c, curl_socket_t fd, int events)
+{
+    int running;
+    c->in_curl = true;
+    curl_multi_socket_action(c->multi, fd, events, &running);
+    c->in_curl = false;
+    read_messages(c);
+}
+
+struct watch { /* one socket of libcurl's */
+    struct http_client *client;
+    curl_socket_t fd;
+    struct loop_poll *poll;
+};
+
+static void on_ready(void *arg, unsigned events)
+{
+    struct watch *w = arg;
+    int e = 0;
+    if (events & LOOP_READ)
+        e |= CURL_CSELECT_IN;
+    if (events & LOOP_WRITE)
+        e |= CURL_CSELECT_OUT;
+    if (events & LOOP_HANGUP)
+        e |= CURL_CSELECT_ERR;
+    socket_action(w->client, w->fd, e);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+    struct http_client *c = arg;
+    struct watch *w = socket_arg;
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (w) {
+            loop_poll_free(w->poll);
+            mem_free(w);
+            curl_multi_assign(c->multi, fd, NULL);
+        }
+        return 0;
+    }
+    if (!w) {
+        w = MEM_NEW(struct watch);
+        w->client = c;
+        w->fd = fd;
+        w->poll = loop_poll_new(c->loop, fd, on_ready, w);
+        curl_multi_assign(c->multi, fd, w);
+    }
+    unsigned events = 0;
+    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+        events |= LOOP_READ;
+    if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+        events |= LOOP_WRITE;
+    loop_poll_set(w->poll, events);
+    return 0;
+}
+
+static void on_curl_timer(void *arg)
+{
+    struct http_client *c = arg;
+    socket_action(c, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_timer_change(CURLM *multi, long timeout_ms, void *arg)
+{
+    struct http_client *c = arg;
+    (void)multi;
+    if (timeout_ms < 0)
+        loop_timer_stop(c->loop, &c->curl_timer);
+    else
+        loop_timer_in(c->loop, &c->curl_timer, timeout_ms);
+    return 0;
+}
+
+static void init_curl(void)
+{
+    CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+    ASSERT(rc == CURLE_OK);
+}
+
+struct http_client *http_client_new(struct loop *l, const struct http_client_options *options)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, init_curl);
+    struct http_client *c = MEM_NEW(struct http_client);
+    c->loop = l;
+    arena_init(&c->arena, ARENA_NO_LIMIT);
+    c->user_agent = arena_str(&c->arena, options->user_agent);
+    http_proxy_rules_from_environ(&c->env_proxy, options->environ ? options->environ : (const char *const *)environ);
+    c->env_proxy.http_proxy = arena_str(&c->arena, c->env_proxy.http_proxy);
+    c->env_proxy.https_proxy = arena_str(&c->arena, c->env_proxy.https_proxy);
+    c->env_proxy.no_proxy = arena_str(&c->arena, c->env_proxy.no_proxy);
+    c->connections_max = options->connections_max;
+    if (c->connections_max == 0) {
+        uint64_t half = service_files_limit() / 2;
+        c->connections_max = half > CONNECTIONS_MAX ? CONNECTIONS_MAX : half < 8 ? 8 : (unsigned)half;
+    }
+    c->curl_timer = (struct loop_timer){ .fire = on_curl_timer, .arg = c };
+    c->start_timer = (struct loop_timer){ .fire = start_some, .arg = c };
+    c->materials = material_cache_new(fs_posix());
+    c->multi = curl_multi_init();
+    ASSERT(c->multi != NULL);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer_change);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)c->connections_max);
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS,
+                      (long)(c->connections_max < IDLE_CONNECTIONS_MAX ? c->connections_max : IDLE_CONNECTIONS_MAX));
+    return c;
+}
+
+struct http_client_stats *http_client_stats(struct http_client *c)
+{
+    return &c->stats;
+}
+
+/* ---- Slots and turns ---- */
+
+static void ring_add(struct http_client *c, struct host_queue *h)
+{
+    if (h->next)
+        return;
+    if (!c->ring) {
+        h->prev = h->next = h;
+        c->ring = h;
+        return;
+    }
+    h->next = c->ring; /* last in turn */
+    h->prev = c->ring->prev;
+    h->prev->next = h;
+    h->next->prev = h;
+}
+
+static void ring_remove(struct http_client *c, struct host_queue *h)
+{
+    if (!h->next)
+        return;
+    if (c->ring == h)
+        c->ring = h->next == h ? NULL : h->next;
+    h->prev->next = h->next;
+    h->next->prev = h->prev;
+    h->prev = h->next = NULL;
+}
+
+static void show(struct http_client *c)
+{
+    gauge_set(&c->stats.waiting, (double)c->waiting);
+    gauge_set(&c->stats.connections, (double)c->active);
+}
+
+static void host_leave(struct http_client *c, struct host_queue *h)
+{
+    if (h->active || h->waiting)
+        return;
+    ring_remove(c, h);
+    map_remove(&c->hosts, str_c(h->key));
+    mem_free(h->key);
+    mem_free(h);
+}
+
+static void enqueue(struct http_call_state *s)
+{
+    struct http_client *c = s->client;
+    struct str key = arena_printf(&s->arena, "%.*s://%.*s", STR_ARG(s->url.scheme), STR_ARG(s->url.host));
+    struct host_queue *h = map_get(&c->hosts, key);
+    if (!h) {
+        h = MEM_NEW(struct host_queue);
+        h->key = mem_dup(key.p, key.n + 1);
+        h->tail = &h->head;
+        map_put(&c->hosts, str_c(h->key), h);
+    }
+    s->host = h;
+    s->stage = CALL_QUEUED;
+    s->queue_next = NULL;
+    *h->tail = s;
+    h->tail = &s->queue_next;
+    h->waiting++;
+    c->waiting++;
+    ring_add(c, h);
+    show(c);
+    schedule_start(c);
+}
+
+static void unlink_queued(struct http_call_state *s)
+{
+    struct http_client *c = s->client;
+    struct host_queue *h = s->host;
+    for (struct http_call_state **at = &h->head; *at; at = &(*at)->queue_next) {
+        if (*at == s) {
+            *at = s->queue_next;
+            break;
+        }
+    }
+    h->tail = &h->head;
+    while (*h->tail)
+        h->tail = &(*h->tail)->queue_next;
+    h->waiting--;
+    c->waiting--;
+    if (!h->waiting)
+        ring_remove(c, h);
+    s->queue_next = NULL;
+}
+
+static void leave_queue(struct http_call_state *s)
+{
+    struct http_client *c = s->client;
+    struct host_queue *h = s->host;
+    unlink_queued(s);
+    s->host = NULL;
+    host_leave(c, h);
+    show(c);
+}
+
+static CURL *take_easy(struct http_client *c)
+{
+    if (c->spare_count)
+        return c->spare[--c->spare_count];
+    CURL *e = curl_easy_init();
+    ASSERT(e != NULL);
+    return e;
+}
+
+/* Out of libcurl; the handle is spare. */
+static void release_easy(struct http_call_state *s)
+{
+    struct http_client *c = s->client;
+    if (!s->easy)
+        return;
+    curl_multi_remove_handle(c->multi, s->easy);
+    curl_easy_reset(s->easy);
+    if (c->spare_count < ARRAY_LEN(c->spare))
+        c->spare[c->spare_count++] = s->easy;
+    else
+        curl_easy_cleanup(s->easy);
+    s->easy = NULL;
+    call_teardown(s);
+}
+
+static void release_slot(struct http_call_state *s)
+{
+    struct http_client *c = s->client;
+    struct host_queue *h = s->host;
+    release_easy(s);
+    c->active--;
+    h->active--;
+    s->host = NULL;
+    host_leave(c, h);
+    show(c);
+    if (c->waiting)
+        schedule_start(c);
+}
+
+/* Ends the call in the next turn: done is not called from here (C1). */
+static void fail_later(struct http_call_state *s)
+{
+    if (s->stage == CALL_QUEUED)
+        leave_queue(s);
+    else if (s->stage == CALL_RUNNING)
+        release_slot(s);
+    s->stage = CALL_FAILED;
+    loop_timer_in(s->client->loop, &s->later, 0);
+}
+
+static void transfer(struct http_call_state *s)
+{
+    if (!call_setup(s, &s->err)) {
+        fail_later(s);
+        return;
+    }
+    CURLMcode rc = curl_multi_add_handle(s->client->multi, s->easy);
+    ASSERT(rc == CURLM_OK);
+}
+
+static void start(struct http_call_state *s)
+{
+    struct http_client *c = s->client;
+    struct host_queue *h = s->host;
+    unlink_queued(s);
+    s->stage = CALL_RUNNING;
+    h->active++;
+    c->active++;
+    s->easy = take_easy(c);
+    show(c);
+    transfer(s);
+}
+
+/* The next host whose turn it is and that may take a slot (C3). */
+static struct host_queue *next_host(struct http_client *c)
+{
+    size_t free_slots = c->connections_max - c->active;
+    struct host_queue *h = c->ring;
+    do {
+        if (h->active < free_slots)
+            return h;
+        h = h->next;
+    } while (h != c->ring);
+    return NULL;
+}
+
+static void start_some(void *arg)
+{
+    struct http_client *c = arg;
+    for (unsigned n = 0; c->ring && c->active < c->connections_max; n++) {
+        if (n == START_PER_TURN) {
+            schedule_start(c);
+            return;
+        }
+        struct host_queue *h = next_host(c);
+        if (!h)
+            return; /* a slot that comes free looks again */
+        c->ring = h->next;
+        start(h->head);
+    }
+}
+
+static void schedule_start(struct http_client *c)
+{
+    if (!timer_is_armed(&c->start_timer.entry))
+        loop_timer_in(c->loop, &c->start_timer, 0);
+}
+
+/* ---- The life of a call ---- */
+
+static void state_unlink(struct http_call_state *s)
+{
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        s->client->calls = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    s->prev = s->next = NULL;
+}
+
+static void state_free(struct http_call_state *s)
+{
+    struct http_client *c = s->client;
+    if (s->stage == CALL_QUEUED)
+        leave_queue(s);
+    else if (s->stage == CALL_RUNNING || s->stage == CALL_ZOMBIE)
+        release_slot(s);
+    token_forget_waiter(s);
+    loop_timer_stop(c->loop, &s->deadline);
+    loop_timer_stop(c->loop, &s->later);
+    mem_free(s->answer_headers);
+    buf_deinit(&s->body_own);
+    arena_deinit(&s->arena);
+    mem_free(s);
+}
+
+/* Go's stripPassword: "http://user:***@host/". */
+static void write_without_password(struct buf *b, const struct http_url *u)
+{
+    if (!u->has_password) {
+        http_url_write(b, u);
+        return;
+    }
+    struct buf redacted = { 0 };
+    http_url_write_redacted(&redacted, u); /* ":xxxxx@" is the first of its kind in it */
+    struct str text = buf_view(&redacted);
+    size_t at = str_find(text, STR(":xxxxx@"));
+    ASSERT(at != STR_NPOS);
+    buf_str(b, str_sub(text, 0, at));
+    buf_c(b, ":***@");
+    buf_str(b, str_from(text, at + 7));
+    buf_deinit(&redacted);
+}
+
+/* `Post "http://x": ` in front, as Go's url.Error. */
+static void name_error(struct http_call_state *s)
+{
+    struct buf b = { 0 };
+    struct str m = s->method;
+    for (size_t i = 0; i < m.n; i++)
+        buf_byte(&b, i == 0 ? m.p[i] : ascii_lower(m.p[i]));
+    buf_byte(&b, ' ');
+    struct buf url = { 0 };
+    if (s->call->secret_url)
+        buf_c(&url, "<redacted>");
+    else
+        write_without_password(&url, &s->url);
+    go_quote(&b, buf_view(&url));
+    err_wrap(&s->err, "%.*s", STR_ARG(buf_view(&b)));
+    buf_deinit(&url);
+    buf_deinit(&b);
+}
+
+/* Gives the result to the caller and is gone. */
+static void finish(struct http_call_state *s)
+{
+    struct http_call *call = s->call;
+    long status = 0;
+    if (s->easy)
+        curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+    bool failed = s->err.code != ERR_NONE;
+    if (failed && s->has_url)
+        name_error(s);
+    struct http_result r = {
+        .arrived = status >= 200 && (!failed || (s->body_bytes && !s->timed_out)),
+        .status = (int)status,
+        .headers = s->answer_headers,
+        .headers_count = s->answer_headers_count,
+        .body = buf_view(call->body_into ? call->body_into : &s->body_own),
+        .body_cut = s->cut,
+        .url = s->url_text,
+        .timed_out = s->timed_out,
+        .err = s->err,
+    };
+    if (s->stage == CALL_RUNNING) {
+        release_slot(s);
+        s->stage = CALL_FAILED;
+    }
+    loop_timer_stop(s->client->loop, &s->deadline);
+    state_unlink(s);
+    call->state = NULL;
+    call->done(call->arg, &r);
+    state_free(s);
+}
+
+static void on_later(void *arg)
+{
+    finish(arg);
+}
+
+static void on_deadline(void *arg)
+{
+    struct http_call_state *s = arg;
+    err_set(&s->err, ERR_TIMEOUT, "context deadline exceeded");
+    s->timed_out = true;
+    if (s->stage == CALL_TOKEN)
+        token_forget_waiter(s);
+    if (s->stage != CALL_FAILED)
+        fail_later(s);
+}
+
+static bool parse_target(struct http_call_state *s, struct str text, struct err *err)
+{
+    if (!http_url_parse(&s->arena, text, &s->url, err)) {
+        if (s->call->secret_url)
+            err_set(err, ERR_INVALID, "parse \"<redacted>\": invalid URL");
+        return false;
+    }
+    s->has_url = true;
+    if (!str_eq(s->url.scheme, STR("http")) && !str_eq(s->url.scheme, STR("https"))) {
+        struct buf b = { 0 };
+        go_quote(&b, s->url.scheme);
+        err_set(err, ERR_INVALID, "unsupported protocol scheme %.*s", STR_ARG(buf_view(&b)));
+        buf_deinit(&b);
+        return false;
+    }
+    return s->url.host.n > 0 || err_set(err, ERR_INVALID, "http: no Host in request URL");
+}
+
+static void proceed(struct http_call_state *s)
+{
+    if (s->call->config && s->call->config->oauth2) {
+        s->stage = CALL_TOKEN;
+        switch (token_get(s, &s->err)) {
+        case TOKEN_WAIT:
+            return;
+        case TOKEN_FAIL:
+            fail_later(s);
+            return;
+        case TOKEN_READY:
+            break;
+        }
+    }
+    enqueue(s);
+}
+
+void call_token_done(struct http_call_state *s, const struct err *err)
+{
+    ASSERT(s->stage == CALL_TOKEN);
+    if (err) {
+        s->err = *err;
+        fail_later(s);
+    } else {
+        enqueue(s);
+    }
+}
+
+void http_client_send(struct http_client *c, struct http_call *call)
+{
+    ASSERT(!call->state);
+    ASSERT(call->done != NULL);
+    struct http_call_state *s = MEM_NEW(struct http_call_state);
+    s->client = c;
+    s->call = call;
+    call->state = s;
+    arena_init(&s->arena, ARENA_NO_LIMIT);
+    s->deadline = (struct loop_timer){ .fire = on_deadline, .arg = s };
+    s->later = (struct loop_timer){ .fire = on_later, .arg = s };
+    s->next = c->calls;
+    if (s->next)
+        s->next->prev = s;
+    c->calls = s;
+    s->method = call->method.n ? arena_str(&s->arena, call->method) : STR("GET");
+    s->body = call->body;
+    s->url_text = arena_str(&s->arena, call->url);
+    if (call->timeout_ms > 0)
+        loop_timer_in(c->loop, &s->deadline, call->timeout_ms);
+    if (!parse_target(s, s->url_text, &s->err)) {
+        fail_later(s);
+        return;
+    }
+    s->first_url = s->url;
+    proceed(s);
+}
+
+void http_client_cancel(struct http_client *c, struct http_call *call)
+{
+    struct http_call_state *s = call->state;
+    if (!s)
+        return;
+    ASSERT(s->client == c);
+    call->state = NULL;
+    state_unlink(s);
+    if (c->in_curl && s->stage == CALL_RUNNING) { /* libcurl does not like to lose a handle while it works */
+        s->call = NULL;
+        s->stage = CALL_ZOMBIE;
+        loop_timer_stop(c->loop, &s->deadline);
+        s->queue_next = c->zombies;
+        c->zombies = s;
+        return;
+    }
+    state_free(s);
+}
+
+void http_client_free(struct http_client *c)
+{
+    if (!c)
+        return;
+    struct http_call_state *s = c->calls;
+    while (s) {
+        err_set(&s->err, ERR_CANCELLED, "context canceled");
+        token_forget_waiter(s);
+        if (s->stage == CALL_QUEUED) {
+            leave_queue(s);
+            s->stage = CALL_FAILED;
+        }
+        finish(s);
+        s = c->calls;
+    }
+    bury_zombies(c);
+    tokens_free(c);
+    loop_timer_stop(c->loop, &c->start_timer);
+    for (size_t i = 0; i < c->spare_count; i++)
+        curl_easy_cleanup(c->spare[i]);
+    curl_multi_cleanup(c->multi);
+    loop_timer_stop(c->loop, &c->curl_timer);
+    material_cache_free(c->materials);
+    map_deinit(&c->hosts);
+    arena_deinit(&c->arena);
+    mem_free(c);
+}
+
+/* ---- Ends and redirects ---- */
+
+static struct str location(const struct http_call_state *s)
+{
+    for (size_t i = 0; i < s->answer_headers_count; i++)
+        if (str_eq_nocase(s->answer_headers[i].name, STR("Location")))
+            return s->answer_headers[i].value;
+    return STR_EMPTY;
+}
+
+static bool same_or_subdomain(struct str host, struct str of)
+{
+    return str_eq_nocase(host, of) ||
+           (host.n > of.n && host.p[host.n - of.n - 1] == '.' && str_find_byte(host, ':') == STR_NPOS &&
+            str_eq_nocase(str_from(host, host.n - of.n), of));
+}
+
+/* Go's refererForURL: not from https to http, and without credentials. */
+static struct str referer_of(struct http_call_state *s, const struct http_url *from, const struct http_url *to)
+{
+    if (str_eq(from->scheme, STR("https")) && str_eq(to->scheme, STR("http")))
+        return STR_EMPTY;
+    struct http_url u = *from;
+    u.has_user = u.has_password = false;
+    u.fragment = u.raw_fragment = STR_EMPTY;
+    struct buf b = { 0 };
+    http_url_write(&b, &u);
+    struct str text = arena_str(&s->arena, buf_view(&b));
+    buf_deinit(&b);
+    return text;
+}
+
+/* 307 and 308 repeat method and body; the others become GET, as browsers and Go do. */
+static bool redirect(struct http_call_state *s, long status, struct err *err)
+{
+    struct http_url to, from = s->url;
+    struct str where = location(s);
+    if (++s->redirects > REDIRECTS_MAX)
+        return err_set(err, ERR_IO, "stopped after %d redirects", REDIRECTS_MAX);
+    struct err why;
+    if (!http_url_parse(&s->arena, where, &to, &why))
+        return err_set(err, ERR_IO, "failed to parse Location header \"%.*s\": %s", STR_ARG(where), why.text);
+    http_url_resolve(&s->arena, &from, &to, &to);
+    struct buf b = { 0 };
+    http_url_write(&b, &to);
+    s->url_text = arena_str(&s->arena, buf_view(&b));
+    buf_deinit(&b);
+    bool downgrade = str_eq(from.scheme, STR("https")) && str_eq(to.scheme, STR("http"));
+    if (!parse_target(s, s->url_text, err))
+        return false;
+    s->referer = referer_of(s, &from, &s->url);
+    if (downgrade || !same_or_subdomain(http_url_hostname(&s->url), http_url_hostname(&s->first_url)))
+        s->cross_host = true; /* once away, never trusted again */
+    if (status != 307 && status != 308) {
+        if (!str_eq(s->method, STR("HEAD")))
+            s->method = STR("GET");
+        s->body = STR_EMPTY;
+    }
+    return true;
+}
+
+static void complete(struct http_call_state *s, CURLcode code)
+{
+    long status = 0;
+    if (s->stage == CALL_ZOMBIE)
+        return; /* buried with the others */
+    ASSERT(s->stage == CALL_RUNNING);
+    curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+    bool ours = code == CURLE_WRITE_ERROR && s->cut; /* we had enough */
+    bool moved = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    bool follow = !s->call->config || s->call->config->follow_redirects;
+    if ((code == CURLE_OK || ours) && moved && follow && location(s).n) {
+        curl_multi_remove_handle(s->client->multi, s->easy);
+        call_teardown(s);
+        if (redirect(s, status, &s->err))
+            transfer(s);
+        else
+            fail_later(s);
+        return;
+    }
+    if (ours && s->call->fail_if_cut)
+        err_set(&s->err, ERR_LIMIT, "body size limit exceeded");
+    else if (code != CURLE_OK && !ours)
+        call_explain(s, code, &s->err);
+    finish(s);
+}

@@ -1,0 +1,154 @@
+/* libcurl's failures in the words of Go's net/http: users know them, and search for them. */
+#include "http/client_config.h"
+#include "io/http_client_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct str dialed(struct http_call_state *s)
+{
+    struct buf b = { 0 };
+    if (s->has_dialed)
+        addr_write(&b, &s->dialed);
+    struct str text = arena_str(&s->arena, buf_view(&b));
+    buf_deinit(&b);
+    return text;
+}
+
+static int os_errno(struct http_call_state *s)
+{
+    long e = 0;
+    curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &e);
+    return (int)e;
+}
+
+static bool has(struct http_call_state *s, const char *text)
+{
+    return strstr(s->error_text, text) != NULL;
+}
+
+static void explain_connect(struct http_call_state *s, struct err *err)
+{
+    int e = os_errno(s);
+    if (s->has_dialed && e)
+        err_errno(err, e, "dial tcp %.*s: connect", STR_ARG(dialed(s)));
+    else
+        err_set(err, ERR_IO, "dial tcp %.*s: connect: connection refused", STR_ARG(dialed(s)));
+    err->code = ERR_IO;
+}
+
+static void explain_timeout(struct http_call_state *s, struct err *err)
+{
+    curl_off_t connected = 0;
+    curl_easy_getinfo(s->easy, CURLINFO_CONNECT_TIME_T, &connected);
+    if (connected > 0)
+        err_set(err, ERR_TIMEOUT, "net/http: TLS handshake timeout");
+    else if (s->has_dialed)
+        err_set(err, ERR_TIMEOUT, "dial tcp %.*s: i/o timeout", STR_ARG(dialed(s)));
+    else
+        err_set(err, ERR_TIMEOUT, "dial tcp: lookup %.*s: i/o timeout", STR_ARG(http_url_hostname(&s->url)));
+}
+
+static struct str tls_name(struct http_call_state *s)
+{
+    const struct http_client_config *c = s->call ? s->call->config : NULL;
+    return c && c->tls_config.server_name.n ? c->tls_config.server_name : http_url_hostname(&s->url);
+}
+
+static void explain_certificate(struct http_call_state *s, struct err *err)
+{
+    static const char *const head = "tls: failed to verify certificate: x509: ";
+    if (has(s, "expir") || has(s, "activation"))
+        err_set(err, ERR_IO, "%scertificate has expired or is not yet valid", head);
+    else if (has(s, "does not match"))
+        err_set(err, ERR_IO, "%scertificate is not valid for %.*s", head, STR_ARG(tls_name(s)));
+    else
+        err_set(err, ERR_IO, "%scertificate signed by unknown authority", head);
+}
+
+static void explain_handshake(struct http_call_state *s, struct err *err)
+{
+    if (has(s, "unexpected TLS packet"))
+        err_set(err, ERR_IO, "http: server gave HTTP response to HTTPS client");
+    else if (has(s, "non-properly terminated") || has(s, "in the pull function") || has(s, "connection reset"))
+        err_set(err, ERR_IO, "EOF");
+    else if (has(s, "fatal alert"))
+        err_set(err, ERR_IO, "remote error: tls: handshake failure");
+    else
+        err_set(err, ERR_IO, "tls: %s", s->error_text[0] ? s->error_text : "handshake failure");
+}
+
+/* "read tcp 127.0.0.1:50312->127.0.0.1:80: read: connection reset by peer" */
+static void explain_stream(struct http_call_state *s, const char *verb, int fallback, struct err *err)
+{
+    char *ip = NULL;
+    long port = 0;
+    struct addr local = { 0 };
+    struct buf b = { 0 };
+    curl_easy_getinfo(s->easy, CURLINFO_LOCAL_IP, &ip);
+    curl_easy_getinfo(s->easy, CURLINFO_LOCAL_PORT, &port);
+    if (ip && ip_parse(str_c(ip), &local.ip)) {
+        local.port = (uint16_t)port;
+        addr_write(&b, &local);
+    }
+    int e = os_errno(s);
+    err_errno(err, e ? e : fallback, "%s tcp %.*s->%.*s: %s", verb, STR_ARG(buf_view(&b)), STR_ARG(dialed(s)), verb);
+    err->code = ERR_IO;
+    buf_deinit(&b);
+}
+
+/* A proxy that refused CONNECT: Go says the text of its status. */
+static bool explain_proxy_refusal(struct http_call_state *s, struct err *err)
+{
+    long code = 0;
+    curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &code);
+    if (code < 300)
+        return false;
+    struct str text = http_status_text((int)code);
+    err_set(err, ERR_IO, "%.*s", STR_ARG(text.n ? text : STR("unknown status code")));
+    return true;
+}
+
+void call_explain(struct http_call_state *s, CURLcode code, struct err *err)
+{
+    bool connect = false;
+    if (s->proxied && explain_proxy_refusal(s, err))
+        return;
+    if (code == CURLE_COULDNT_RESOLVE_HOST) {
+        err_set(err, ERR_IO, "dial tcp: lookup %.*s: no such host", STR_ARG(http_url_hostname(&s->url)));
+    } else if (code == CURLE_COULDNT_RESOLVE_PROXY) {
+        err_set(err, ERR_IO, "dial tcp: lookup of the proxy: no such host");
+        connect = true;
+    } else if (code == CURLE_COULDNT_CONNECT) {
+        explain_connect(s, err);
+        connect = true;
+    } else if (code == CURLE_OPERATION_TIMEDOUT) {
+        explain_timeout(s, err);
+    } else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR) {
+        explain_certificate(s, err);
+    } else if (code == CURLE_SSL_CONNECT_ERROR) {
+        explain_handshake(s, err);
+    } else if (code == CURLE_SSL_CACERT_BADFILE) {
+        err_set(err, ERR_INVALID, "unable to use specified CA cert");
+    } else if (code == CURLE_SSL_CERTPROBLEM) {
+        err_set(err, ERR_INVALID, "unable to use specified client cert and key");
+    } else if (code == CURLE_GOT_NOTHING) {
+        err_set(err, ERR_IO, "EOF");
+    } else if (code == CURLE_RECV_ERROR && has(s, "TLS")) {
+        explain_handshake(s, err);
+    } else if (code == CURLE_RECV_ERROR) {
+        explain_stream(s, "read", ECONNRESET, err);
+    } else if (code == CURLE_SEND_ERROR) {
+        explain_stream(s, "write", EPIPE, err);
+    } else if (code == CURLE_PARTIAL_FILE) {
+        err_set(err, ERR_IO, "unexpected EOF");
+    } else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
+        err_set(err, ERR_IO, "net/http: HTTP/1.x transport connection broken: malformed HTTP response");
+    } else if (code == CURLE_WRITE_ERROR && s->stopped) {
+        err_set(err, ERR_CANCELLED, "context canceled");
+    } else {
+        err_set(err, ERR_IO, "%s", s->error_text[0] ? s->error_text : curl_easy_strerror(code));
+    }
+    if (connect && s->proxied)
+        err_wrap(err, "proxyconnect tcp");
+}

@@ -1,0 +1,121 @@
+/* The HTTP client from the inside: calls under way, their queues, tokens and TLS material; shared by the http_client*.c
+ * files. */
+#ifndef TOCSIN_IO_HTTP_CLIENT_INT_H
+#define TOCSIN_IO_HTTP_CLIENT_INT_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "http/proxy.h"
+#include "http/url.h"
+#include "io/addr.h"
+#include "io/http_client.h"
+#include "io/tls_int.h"
+
+#include <curl/curl.h>
+
+/* ---- TLS material: PEM texts and files as paths that libcurl can open (http_client_tls.c) ---- */
+
+struct material; /* counted */
+struct material_cache;
+struct material_cache *material_cache_new(struct fs *fs);
+void material_cache_free(struct material_cache *c);
+/* A reference to the content of `text`, or of the file; *out stays NULL if both are empty. */
+MUST_CHECK bool material_get(struct material_cache *c, struct str text, struct str file, struct material **out,
+                             struct err *err);
+const char *material_path(const struct material *m); /* "/proc/self/fd/7" */
+void material_release(struct material_cache *c, struct material *m);
+
+/* ---- Calls ---- */
+
+enum call_stage { CALL_NEW, CALL_TOKEN, CALL_QUEUED, CALL_RUNNING, CALL_FAILED, CALL_ZOMBIE };
+
+struct host_queue { /* calls for one host; lives while it has any */
+    char *key;
+    struct http_call_state *head, **tail;
+    size_t active, waiting;
+    struct host_queue *prev, *next; /* ring of those with waiting calls */
+};
+
+enum { CALL_MATERIALS = 3 };
+
+struct http_call_state {
+    struct http_client *client;
+    struct http_call *call; /* NULL once cancelled inside libcurl */
+    enum call_stage stage;
+    struct http_call_state *prev, *next;   /* all calls of the client */
+    struct http_call_state *queue_next;    /* in its host's queue, or a token's */
+    struct token *token;                   /* CALL_TOKEN: waited for */
+    struct host_queue *host;
+    struct loop_timer deadline, later;
+    struct arena arena;
+
+    /* The request as it is now, after redirects. */
+    struct str method, body;
+    struct http_url url, first_url;
+    struct str url_text, referer;
+    bool has_url;
+    bool cross_host;       /* redirected away from where the credentials belong */
+    unsigned redirects;
+    struct str authorization; /* OAuth's */
+
+    /* The transfer. */
+    CURL *easy;
+    struct curl_slist *headers, *proxy_headers, *connect_to;
+    struct material *materials[CALL_MATERIALS];
+    bool proxied;
+    struct addr dialed; /* the first address that was tried */
+    bool has_dialed;
+    char error_text[CURL_ERROR_SIZE];
+
+    /* The answer. */
+    struct http_header *answer_headers;
+    size_t answer_headers_count, answer_headers_capacity, answer_headers_bytes;
+    struct buf body_own;
+    size_t body_bytes;
+    bool cut, stopped; /* stopped: piece() wants no more */
+    struct err err;
+    bool timed_out;
+};
+
+struct http_client {
+    struct loop *loop;
+    CURLM *multi;
+    struct loop_timer curl_timer, start_timer;
+    bool in_curl;
+    struct http_client_stats stats;
+    unsigned connections_max;
+    struct str user_agent;
+    struct http_proxy_rules env_proxy;
+    struct arena arena; /* texts of the options */
+
+    struct http_call_state *calls;
+    struct http_call_state *zombies; /* cancelled inside libcurl */
+    struct map hosts;
+    struct host_queue *ring; /* whose turn is next */
+    size_t active, waiting;
+    CURL *spare[8];
+    size_t spare_count;
+
+    struct material_cache *materials;
+    struct map tokens; /* key -> struct token */
+};
+
+/* http_client_setup.c: the call's request on state->easy. Errors are what the user sees, without the prefix. */
+MUST_CHECK bool call_setup(struct http_call_state *s, struct err *err);
+void call_teardown(struct http_call_state *s); /* lists and materials of one transfer */
+MUST_CHECK bool read_credential(struct arena *a, struct str inline_text, struct str file, struct str *out,
+                                struct err *err);
+
+/* http_client_error.c: the reason of a failed transfer in Go's words. */
+void call_explain(struct http_call_state *s, CURLcode code, struct err *err);
+
+/* http_client_token.c */
+enum token_answer { TOKEN_READY, TOKEN_WAIT, TOKEN_FAIL };
+/* Sets state->authorization, or queues the call until the token is there (call_token_done). */
+enum token_answer token_get(struct http_call_state *s, struct err *err);
+void token_forget_waiter(struct http_call_state *s);
+void tokens_free(struct http_client *c);
+/* http_client.c: the token is there, or err says why not. */
+void call_token_done(struct http_call_state *s, const struct err *err);
+
+#endif
