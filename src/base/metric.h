@@ -48,7 +48,7 @@ void histogram_init(struct histogram *h, const double *bounds, size_t bounds_cou
 void histogram_observe(struct histogram *h, double v); /* any thread */
 
 enum metric_type { METRIC_COUNTER, METRIC_FCOUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_SUMMARY };
-#define METRIC_LABELS_MAX 6
+#define METRIC_LABELS_MAX 8
 
 struct metric_vec; /* children by label values */
 
