@@ -70,20 +70,25 @@ static void quote_byte(struct buf *b, uint8_t c)
     buf_deinit(&quoted);
 }
 
-/* The byte at `at` does not belong there. */
-static bool fail_byte(struct json_reader *r, size_t at, const char *context)
+/* The byte at `at`, inside a literal, a number or an escape, does not belong there. Where the text ends inside one of
+ * these Go complains of a space, because it ends every text with one. */
+static bool fail_token(struct json_reader *r, size_t at, const char *context)
 {
     if (r->failed)
         return false;
-    if (at >= r->text.n)
-        return fail_end(r);
     struct buf quoted = { 0 };
-    quote_byte(&quoted, (uint8_t)r->text.p[at]);
+    quote_byte(&quoted, at < r->text.n ? (uint8_t)r->text.p[at] : ' ');
     err_set(&r->err, ERR_INVALID, "invalid character %.*s %s", STR_ARG(buf_view(&quoted)), context);
     buf_deinit(&quoted);
     r->syntax = true;
     place_error(r, at);
     return false;
+}
+
+/* The byte at `at`, between tokens, does not belong there. */
+static bool fail_byte(struct json_reader *r, size_t at, const char *context)
+{
+    return at < r->text.n ? fail_token(r, at, context) : fail_end(r);
 }
 
 /* One step of the walk: past the string that starts at i. */
@@ -331,16 +336,16 @@ static bool scan_string(struct json_reader *r, struct str *body, bool *plain)
         }
         *plain = false;
         if (++at >= n)
-            return fail_end(r);
+            return fail_token(r, at, "in string escape code");
         if (p[at] == 'u') {
             for (size_t i = 1; i <= 4; i++)
                 if (at + i >= n || !ascii_is_xdigit(p[at + i]))
-                    return fail_byte(r, at + i, "in \\u hexadecimal character escape");
+                    return fail_token(r, at + i, "in \\u hexadecimal character escape");
             at += 5;
         } else if (str_find_byte(STR("\"\\/bfnrt"), p[at]) != STR_NPOS) {
             at++;
         } else {
-            return fail_byte(r, at, "in string escape code");
+            return fail_token(r, at, "in string escape code");
         }
     }
     *body = str_of(p + r->at + 1, at - r->at - 1);
@@ -477,7 +482,7 @@ static bool take_literal(struct json_reader *r, struct str word)
         buf_c(&b, " (expecting '");
         buf_byte(&b, word.p[i]);
         buf_c(&b, "')");
-        return fail_byte(r, r->at + i, context);
+        return fail_token(r, r->at + i, context);
     }
     r->at += word.n;
     return true;
@@ -518,14 +523,14 @@ static bool take_number(struct json_reader *r, struct str *text)
         at++;
     end = digits_end(r, at);
     if (end == at)
-        return fail_byte(r, at, "in numeric literal");
+        return fail_token(r, at, "in numeric literal");
     if (is_at(r, at, '0'))
         end = at + 1; /* what follows a leading zero is not part of the number */
     at = end;
     if (is_at(r, at, '.')) {
         end = digits_end(r, at + 1);
         if (end == at + 1)
-            return fail_byte(r, end, "after decimal point in numeric literal");
+            return fail_token(r, end, "after decimal point in numeric literal");
         at = end;
     }
     if (is_at(r, at, 'e') || is_at(r, at, 'E')) {
@@ -534,7 +539,7 @@ static bool take_number(struct json_reader *r, struct str *text)
             at++;
         end = digits_end(r, at);
         if (end == at)
-            return fail_byte(r, end, "in exponent of numeric literal");
+            return fail_token(r, end, "in exponent of numeric literal");
         at = end;
     }
     *text = str_of(r->text.p + r->at, at - r->at);
