@@ -19,7 +19,7 @@ static void trim_cut_rune(char *text, size_t n)
         text[n - 1 - back] = 0;
 }
 
-static void format(char *out, size_t capacity, const char *fmt, va_list ap)
+PRINTF_LIKE(3, 0) static void format(char *out, size_t capacity, const char *fmt, va_list ap)
 {
     int n = vsnprintf(out, capacity, fmt, ap);
     if (n < 0)

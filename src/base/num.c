@@ -124,7 +124,7 @@ static bool parse_special(struct str s, double *v)
     bool negative = sign && s.p[0] == '-';
     struct str body = sign ? str_from(s, 1) : s;
     if (str_eq_nocase(body, STR("inf")) || str_eq_nocase(body, STR("infinity"))) {
-        *v = negative ? -INFINITY : INFINITY;
+        *v = negative ? -HUGE_VAL : HUGE_VAL;
         return true;
     }
     if (!sign && str_eq_nocase(body, STR("nan"))) {

@@ -204,7 +204,7 @@ static void write_given(struct buf *b, double v, char fmt, int precision)
     case 'f': buf_printf(b, "%.*f", precision, v); break;
     case 'g': buf_printf(b, "%.*g", precision, v); break;
     case 'G': buf_printf(b, "%.*G", precision, v); break;
-    default: ASSERT(!"a format of strconv");
+    default: ASSERT(strchr("eEfgG", fmt) != NULL);
     }
 }
 

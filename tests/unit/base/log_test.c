@@ -49,7 +49,7 @@ static void text_is_slogs(void **state)
     const struct log_field fields[] = {
         LOG_CSTR("empty", ""),       LOG_CSTR("eq", "a=b"),   LOG_CSTR("quote", "a\"b"), LOG_CSTR("slash", "a\\b"),
         LOG_CSTR("nl", "a\nb"),      LOG_CSTR("uni", "é"),    LOG_CSTR("nbsp", "\xc2\xa0"), LOG_CSTR("bad", "\xff"),
-        LOG_INT("i", -5),            LOG_F64("f", 1.5),       LOG_F64("inf", INFINITY),  LOG_BOOL("b", true),
+        LOG_INT("i", -5),            LOG_F64("f", 1.5),       LOG_F64("inf", HUGE_VAL),  LOG_BOOL("b", true),
         LOG_DUR("d", 90061001),      LOG_DUR("ms", 250),      LOG_DUR("z", 0),           LOG_DUR("n", -1500),
         LOG_TIME("t", ((struct wire_time){ 0, 5000000 })), LOG_DUR("h", 3600000), LOG_CSTR("del", "\x7f"),
     };

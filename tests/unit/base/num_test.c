@@ -55,9 +55,9 @@ static void shortest_forms_are_gos(void **state)
         { 1.7976931348623157e308, "1.7976931348623157e+308", "1.7976931348623157e+308", NULL },
         { 9007199254740992, "9.007199254740992e+15", "9.007199254740992e+15", "9007199254740992" },
         { 0x1p-44, "5.684341886080802e-14", "5.684341886080802e-14", NULL }, /* a power of two: uneven interval */
-        { NAN, "NaN", "NaN", "NaN" },
-        { INFINITY, "+Inf", "+Inf", "+Inf" },
-        { -INFINITY, "-Inf", "-Inf", "-Inf" },
+        { (double)NAN, "NaN", "NaN", "NaN" },
+        { HUGE_VAL, "+Inf", "+Inf", "+Inf" },
+        { -HUGE_VAL, "-Inf", "-Inf", "-Inf" },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         check_form(cases[i].v, 'g', -1, cases[i].g);

@@ -10,6 +10,8 @@
 #include "lib/alloc_count.h"
 #include "lib/memfs.h"
 
+#include <pthread.h>
+
 /* What a replay saw: "type:payload," each. */
 static bool collect(void *arg, uint8_t type, struct str payload, struct err *err)
 {
@@ -423,6 +425,87 @@ static void a_warm_journal_allocates_nothing(void **state)
     buf_deinit(&seen);
 }
 
+enum desk_state { DESK_EMPTY, DESK_TO_WRITE, DESK_DONE, DESK_CLOSED };
+
+/* The one slot between two threads, each way. */
+struct desk {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    struct journal *j;
+    struct journal_batch batch;
+    enum desk_state state;
+};
+
+static void desk_set(struct desk *d, enum desk_state state)
+{
+    pthread_mutex_lock(&d->lock);
+    d->state = state;
+    pthread_cond_broadcast(&d->moved);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static enum desk_state desk_wait_while(struct desk *d, enum desk_state one, enum desk_state two)
+{
+    pthread_mutex_lock(&d->lock);
+    while (d->state == one || d->state == two)
+        pthread_cond_wait(&d->moved, &d->lock);
+    enum desk_state state = d->state;
+    pthread_mutex_unlock(&d->lock);
+    return state;
+}
+
+static void *disk_thread(void *arg)
+{
+    struct desk *d = arg;
+    while (desk_wait_while(d, DESK_EMPTY, DESK_DONE) == DESK_TO_WRITE) {
+        struct err err;
+        bool ok = journal_write(d->j, &d->batch, true, &err);
+        ASSERT(ok == d->batch.written);
+        desk_set(d, DESK_DONE);
+    }
+    return NULL;
+}
+
+/* The owner goes on appending while the disk thread writes, also when some writes fail. */
+static void owner_and_disk_thread_share_only_the_batch(void **state)
+{
+    struct memfs *m = *state;
+    struct buf seen = { 0 }, want = { 0 };
+    struct desk d = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER };
+    struct memfs_faults faults = { .fail_write_at = 3, .fail_write_keep = 7, .fail_writes = 2 };
+    pthread_t disk;
+    d.j = open_journal(m, NULL, &seen, NULL);
+    memfs_set_faults(m, &faults);
+    assert_int_equal(pthread_create(&disk, NULL, disk_thread, &d), 0);
+    for (unsigned i = 0; i < 600; i++) {
+        append(d.j, (uint8_t)i, "payload");
+        buf_printf(&want, "%u:payload,", i % 256);
+        if (i % 100 == 99)
+            journal_rotate(d.j);
+        pthread_mutex_lock(&d.lock);
+        enum desk_state at = d.state;
+        pthread_mutex_unlock(&d.lock);
+        if (at == DESK_DONE) {
+            journal_done(d.j, &d.batch);
+            at = DESK_EMPTY;
+        }
+        if (at == DESK_EMPTY && journal_take(d.j, &d.batch))
+            desk_set(&d, DESK_TO_WRITE);
+    }
+    while (journal_buffered_bytes(d.j) > 0) {
+        if (desk_wait_while(&d, DESK_TO_WRITE, DESK_TO_WRITE) == DESK_DONE)
+            journal_done(d.j, &d.batch);
+        desk_set(&d, journal_take(d.j, &d.batch) ? DESK_TO_WRITE : DESK_EMPTY);
+    }
+    desk_set(&d, DESK_CLOSED);
+    pthread_join(disk, NULL);
+    memfs_crash(m, NULL);
+    journal_close(d.j);
+    check_replay(m, want.p);
+    buf_deinit(&seen);
+    buf_deinit(&want);
+}
+
 /* A scenario of appends, flushes, rotations and drops; `acked` is the number of records whose batch was synced,
  * `dropped` how many the snapshot covers. Stops when the disk dies. */
 struct outcome {
@@ -531,6 +614,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_objection_of_the_replay_fails_the_open, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_replay_in_numeric_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_warm_journal_allocates_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(owner_and_disk_thread_share_only_the_batch, setup, teardown),
         cmocka_unit_test(acknowledged_records_survive_a_crash_at_every_operation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
