@@ -8,6 +8,7 @@
 #include "base/stopwatch.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
