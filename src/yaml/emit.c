@@ -233,12 +233,12 @@ static bool is_digit(rune r)
     return r >= '0' && r <= '9';
 }
 
-/* The number that starts at s, continuing `n`; returns how many digits. Wraps as Go's int64 does. */
-static size_t read_digits(struct str s, uint64_t *n)
+/* The number that starts at s, continuing `n`; returns how many digits. Stops growing where Go's int64 would wrap. */
+static size_t read_digits(struct str s, int64_t *n)
 {
     size_t i = 0;
     for (; i < s.n && ascii_is_digit(s.p[i]); i++)
-        *n = *n * 10 + (uint64_t)(s.p[i] - '0');
+        *n = *n > (INT64_MAX - 9) / 10 ? INT64_MAX : *n * 10 + (s.p[i] - '0');
     return i;
 }
 
@@ -266,13 +266,13 @@ int yaml_key_cmp(struct str a, struct str b)
             return ar < br ? -1 : 1;
         if (al || bl)
             return bl ? -1 : 1;
-        uint64_t av = 0, bv = 0;
+        int64_t av = 0, bv = 0;
         if ((ar == '0' || br == '0') && inside_number(a, at))
             av = bv = 1;
         size_t ad = is_digit(ar) ? read_digits(str_from(a, at), &av) : 0;
         size_t bd = is_digit(br) ? read_digits(str_from(b, at), &bv) : 0;
         if (av != bv)
-            return (int64_t)av < (int64_t)bv ? -1 : 1;
+            return av < bv ? -1 : 1;
         if (ad != bd)
             return ad < bd ? -1 : 1;
         return ar < br ? -1 : 1;
