@@ -245,7 +245,8 @@ static bool set_valid(struct labels ls, const char *what, bool classic, struct e
     for (size_t i = 0; i < ls.n; i++) {
         struct str name = ls.v[i].name, value = ls.v[i].value;
         struct buf quoted = { 0 };
-        if (classic ? !label_name_is_classic(name) : !label_name_is_utf8(name)) {
+        /* Upstream's UTF-8 mode asks for valid UTF-8 only: the empty name passes. */
+        if (classic ? !label_name_is_classic(name) : !utf8_valid(name)) {
             go_quote(&quoted, name);
             err_set(err, ERR_INVALID, "invalid %s set: invalid name %.*s", what, STR_ARG(buf_view(&quoted)));
         } else if (!utf8_valid(value)) {

@@ -26,6 +26,7 @@
 #include "io/process_metrics.h"
 #include "io/service.h"
 #include "io/signals.h"
+#include "io/zones.h"
 #include "model/duration.h"
 #include "notify/render_data.h"
 #include "web/web.h"
@@ -135,6 +136,7 @@ static struct config *load_config(struct app *a, struct err *err)
     const struct config_options options = { .path = a->config_path,
                                             .matcher_mode = features_matcher_mode(&a->features),
                                             .fs = fs_posix(),
+                                            .local_zone = zones_get(STR("Local")),
                                             .tsdb_path_given = a->o->tsdb_path_given };
     notices_init(&notices);
     bool ok = fs_read_file(fs_posix(), a->config_path, CONFIG_FILE_MAX, &text, err) &&

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "config/template_files.h"
 #include "io/fs_posix.h"
+#include "io/zones.h"
 #include "notify/default_templates.h"
 
 #define SECRET_FILE_BYTES_MAX    (1024 * 1024)
@@ -115,7 +116,8 @@ struct generation *generation_new(struct config *config, const struct generation
         return NULL;
     }
     g->env = (struct receiver_env){ .templates = g->templates, .hostname = arena_str(&g->arena, options->hostname),
-                                    .user_agent = arena_str(&g->arena, options->user_agent), .read_file = read_secret };
+                                    .user_agent = arena_str(&g->arena, options->user_agent), .read_file = read_secret,
+                                    .zone = zones_hook };
     g->dispatch.routes = g->routes;
     g->dispatch.receivers = &g->receivers;
     g->dispatch.resolve_timeout_ms = config->resolve_timeout_ms;

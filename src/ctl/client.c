@@ -12,6 +12,7 @@
 #include "io/loop.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define ANSWER_BYTES_MAX ((size_t)256 << 20)
 
@@ -145,34 +146,48 @@ static struct str minor_version(struct str v)
     return second == STR_NPOS ? v : str_sub(v, 0, first + 1 + second);
 }
 
+/* The strings `version` and `revision` of versionInfo. */
+static void read_version(struct ctl *c, struct str body, struct str *version, struct str *revision)
+{
+    struct json_reader r;
+    struct str key;
+    json_reader_init(&r, body, c->arena);
+    if (!jr_object(&r))
+        return;
+    while (jr_member(&r, &key)) {
+        if (!str_eq(key, STR("versionInfo"))) {
+            (void)jr_skip(&r);
+            continue;
+        }
+        if (!jr_object(&r))
+            return;
+        while (jr_member(&r, &key)) {
+            struct str *into = str_eq(key, STR("version")) ? version : str_eq(key, STR("revision")) ? revision : NULL;
+            if (!(into ? jr_str(&r, into) : jr_skip(&r)))
+                return;
+        }
+    }
+}
+
+/* amtool's warning. To a person at a terminal it is not shown for a server of the same build: only scripts, which may look
+ * for it, see that the server calls itself by Alertmanager's version. */
 static void check_version(struct ctl *c)
 {
     struct ctl_answer answer;
     struct err kept = c->err;
-    c->client->version_checked = true;
     struct str url = arena_printf(c->arena, "%.*s/api/v2/status", STR_ARG(c->client->base));
     bool ok = perform(c, "GET", url, STR_EMPTY, STR_EMPTY, &answer) && answer.status == 200;
+    c->client->version_checked = true;
     c->err = kept;
     if (!ok)
         return;
-    struct json_reader r;
-    struct str key, version = STR_EMPTY;
-    json_reader_init(&r, answer.body, c->arena);
-    if (jr_object(&r))
-        while (jr_member(&r, &key)) {
-            if (!str_eq(key, STR("versionInfo"))) {
-                (void)jr_skip(&r);
-                continue;
-            }
-            if (jr_object(&r))
-                while (jr_member(&r, &key))
-                    if (!(str_eq(key, STR("version")) ? jr_str(&r, &version) : jr_skip(&r)))
-                        break;
-        }
-    struct str own = STR("0.34.0");
-    if (!str_eq(minor_version(version), minor_version(own)))
-        fprintf(stderr, "Warning: %s version (%.*s) and alertmanager version (%.*s) are different.\n", c->name, STR_ARG(own),
-                STR_ARG(version));
+    struct str version = STR_EMPTY, revision = STR_EMPTY, own = STR(TOCSIN_VERSION);
+    read_version(c, answer.body, &version, &revision);
+    bool same_build = str_eq(revision, STR("tocsin-" TOCSIN_VERSION));
+    if (str_eq(minor_version(version), minor_version(own)) || (same_build && isatty(2)))
+        return;
+    fprintf(stderr, "Warning: %s version (%.*s) and alertmanager version (%.*s) are different.\n", c->name, STR_ARG(own),
+            STR_ARG(version));
 }
 
 static bool connect_client(struct ctl *c)

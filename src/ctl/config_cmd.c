@@ -6,6 +6,7 @@
 #include "dispatch/route.h"
 #include "dispatch/route_print.h"
 #include "io/fs_posix.h"
+#include "io/zones.h"
 #include "notify/default_templates.h"
 #include "template/template.h"
 
@@ -18,7 +19,8 @@
 static struct config *load_text(struct ctl *c, struct str text, struct str path, struct notices *notices, struct err *err)
 {
     struct config *config = NULL;
-    const struct config_options options = { .path = path, .matcher_mode = c->mode, .fs = fs_posix() };
+    const struct config_options options = { .path = path, .matcher_mode = c->mode, .fs = fs_posix(),
+                                            .local_zone = zones_get(STR("Local")) };
     return config_load(text, &options, &config, notices, err) ? config : NULL;
 }
 

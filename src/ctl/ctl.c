@@ -92,8 +92,8 @@ struct str ctl_alertname_matcher(struct arena *a, struct str name)
     return s;
 }
 
-/* What the fallback parser has to say goes to stdout as a log line, as in amtool. */
-static void say_notice(struct ctl *c, struct str input, const struct matcher_notice *n)
+/* What the fallback parser has to say, as a log line. */
+static void say_notice(struct str input, const struct matcher_notice *n)
 {
     if (!n->classic_used && !n->disagreement)
         return;
@@ -104,7 +104,7 @@ static void say_notice(struct ctl *c, struct str input, const struct matcher_not
     buf_c(&line, " input=");
     go_quote(&line, input);
     buf_byte(&line, '\n');
-    buf_str(&c->out, buf_view(&line));
+    fwrite(line.p, 1, line.n, stderr);
     buf_deinit(&line);
 }
 
@@ -118,7 +118,7 @@ bool ctl_parse_matchers(struct ctl *c, struct str_list texts, struct matchers *o
             return false;
         }
         out->n++;
-        say_notice(c, texts.v[i], &notice);
+        say_notice(texts.v[i], &notice);
     }
     return true;
 }
@@ -191,7 +191,7 @@ static bool read_features(struct ctl *c)
 
 static void version_block(struct ctl *c)
 {
-    buf_printf(&c->out, "%s, version 0.34.0 (branch: HEAD, revision: tocsin-%s)\n", c->name, TOCSIN_VERSION);
+    buf_printf(&c->out, "%s, version %s (branch: HEAD, revision: tocsin-%s)\n", c->name, TOCSIN_VERSION, TOCSIN_VERSION);
     buf_printf(&c->out, "  %-18s\n  %-18s\n  %-18s %s\n  %-18s %s\n  %-18s %s\n", "build user:", "build date:", "go version:",
                "none", "platform:", "linux/amd64", "tags:", "tocsin");
 }

@@ -3,6 +3,7 @@
 
 #include "config/template_files.h"
 #include "io/fs_posix.h"
+#include "io/zones.h"
 #include "notify/default_templates.h"
 #include "notify/render_data.h"
 #include "template/template.h"
@@ -28,7 +29,7 @@ int ctl_template_render(void *program)
         ok = template_files_parse(set, fs_posix(), c->f.template_globs.v[i], &c->err);
     if (ok && load_data(c, &text, &data)) {
         struct template_renderer *r = template_renderer_new(set);
-        const struct template_hooks hooks = { .route_labels = data.route_labels };
+        const struct template_hooks hooks = { .route_labels = data.route_labels, .zone = zones_hook };
         const struct template_run run = { .data = render_data_value(&data), .now = ctl_now(), .hooks = &hooks };
         ok = str_eq(c->f.template_type, STR("html"))
                  ? template_render_html(r, &run, c->f.template_text, &out, &c->err)

@@ -66,10 +66,12 @@ struct send_error {
 
 struct template_set;
 struct template_renderer;
+struct zone;
 struct receiver_env { /* what all attempts of a configuration share */
     struct template_set *templates;
     struct str hostname, user_agent;
     bool (*read_file)(struct str path, struct buf *out, struct err *err); /* *_file fields, at each attempt */
+    struct zone *(*zone)(void *arg, struct str name); /* template_hooks.zone; arg is not used */
     void *cache; /* rows' memory between attempts: tokens (send.h) */
 };
 
