@@ -52,6 +52,7 @@ void alert_world_deinit(struct alert_world *w)
 {
     notify_out_reset(&w->out);
     dispatch_free(w->d);
+    route_tree_release(w->routes);
     silence_store_free(w->silences);
     nflog_free(w->log);
     alert_store_free(w->alerts);
@@ -133,7 +134,8 @@ void alert_world_configure(struct alert_world *w, const char *yaml)
         die("routes", &err);
     struct dispatch_config dc = { tree, &m->receivers, rules, c->inhibit_rules_count, w->resolve_timeout_ms };
     alert_world_step(w, &(struct dispatch_event){ .kind = DISPATCH_CONFIG, .config = &dc });
-    route_tree_release(tree);
+    route_tree_release(w->routes);
+    w->routes = tree;
     notify_receivers_release(&m->receivers);
 }
 
@@ -232,6 +234,24 @@ static struct str describe(struct arena *a, const struct notification *n, bool *
     return s;
 }
 
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static const uint64_t *hashes(struct arena *a, const struct notification *n, bool resolved, size_t *count)
+{
+    uint64_t *v = arena_alloc_array(a, n->alerts_count, sizeof *v);
+    *count = 0;
+    for (size_t i = 0; i < n->alerts_count; i++)
+        if (n->alerts[i].resolved == resolved)
+            v[(*count)++] = n->alerts[i].alert->nflog_hash;
+    if (*count > 1)
+        qsort(v, *count, sizeof *v, compare_u64);
+    return v;
+}
+
 static void add_pending(struct alert_world *w, mono_ms at, size_t sent)
 {
     if (w->pending_count == w->pending_capacity) {
@@ -260,6 +280,8 @@ static void perform_attempt(struct alert_world *w, const struct notify_attempt *
         .verdict = SEND_DONE,
     };
     s->alerts = describe(&w->arena, at->n, &s->firing);
+    s->firing_hashes = hashes(&w->arena, at->n, false, &s->firing_count);
+    s->resolved_hashes = hashes(&w->arena, at->n, true, &s->resolved_count);
     int64_t delay_ms = 2;
     if (w->answer)
         s->verdict = w->answer(w->answer_arg, s, &delay_ms);

@@ -28,6 +28,8 @@ struct alert_world_sent {
     bool firing;           /* any alert in it fires */
     struct str alerts;     /* "A B(resolved)": values of the label `n`, or of alertname, sorted as sent */
     size_t alerts_count;
+    const uint64_t *firing_hashes, *resolved_hashes; /* of the log: sorted ascending */
+    size_t firing_count, resolved_count;
     struct labels group_labels;
     const struct receiver_value *data;
     size_t data_count;
@@ -50,6 +52,7 @@ struct alert_world {
     struct silence_store *silences;
     struct nflog *log;
     struct dispatch *d;
+    struct route_tree *routes; /* of the last configuration */
     struct dispatch_options options;
     int64_t retention_ms, resolve_timeout_ms;
     alert_world_answer *answer; /* NULL: 200 after 2 ms */
