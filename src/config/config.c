@@ -80,8 +80,8 @@ static bool receiver_check(struct binding *b, void *object, struct err *err)
         struct str_pair pair = r->labels_map.v[i];
         if (str_eq(pair.key, STR("name")) && !str_eq(pair.value, r->name))
             return err_set(err, ERR_INVALID,
-                           "receiver label \"name\" must match receiver name \"%.*s\", got \"%.*s\"",
-                           STR_ARG(r->name), STR_ARG(pair.value));
+                           "receiver label \"name\" must match receiver name %s, got %s",
+                           bind_quote(r->name).text, bind_quote(pair.value).text);
         if (!str_eq(pair.key, STR("name")))
             pairs[n++] = pair;
     }
@@ -143,7 +143,7 @@ static bool tsdb_check(struct binding *b, void *object, struct err *err)
     (void)b;
     if (c->chunk_encoding_floats.n && !str_eq(c->chunk_encoding_floats, STR("xor")) &&
         !str_eq(c->chunk_encoding_floats, STR("xor2")))
-        return err_set(err, ERR_INVALID, "unknown float chunk encoding \"%.*s\"", STR_ARG(c->chunk_encoding_floats));
+        return err_set(err, ERR_INVALID, "unknown float chunk encoding %s", bind_quote(c->chunk_encoding_floats).text);
     return true;
 }
 
@@ -256,7 +256,7 @@ static bool finish_receivers(struct config *c, struct map *names, struct err *er
     for (size_t i = 0; i < c->receivers_count; i++) {
         struct config_receiver *r = &c->receivers[i];
         if (map_put(names, r->name, r))
-            return err_set_at(err, ERR_INVALID, r->line, 0, "notification config name \"%.*s\" is not unique", STR_ARG(r->name));
+            return err_set_at(err, ERR_INVALID, r->line, 0, "notification config name %s is not unique", bind_quote(r->name).text);
         for (size_t k = 0; k < RECEIVER_KINDS; k++)
             if (!finish_integrations(c, r, receiver_check_order[k], err))
                 return false;
@@ -268,7 +268,7 @@ static bool unique_intervals(const struct named_interval_config *v, size_t n, co
 {
     for (size_t i = 0; i < n; i++)
         if (map_put(names, v[i].name, names))
-            return err_set_at(err, ERR_INVALID, v[i].line, 0, "%s \"%.*s\" is not unique", what, STR_ARG(v[i].name));
+            return err_set_at(err, ERR_INVALID, v[i].line, 0, "%s %s is not unique", what, bind_quote(v[i].name).text);
     return true;
 }
 

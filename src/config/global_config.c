@@ -56,7 +56,7 @@ static bool check_scheme(const struct prometheus_global_config *p, struct err *e
 {
     struct str validation = p->metric_name_validation_scheme;
     if (validation.n && !str_eq(validation, STR("utf8")) && !str_eq(validation, STR("legacy")))
-        return err_set(err, ERR_INVALID, "unrecognized ValidationScheme: \"%.*s\"", STR_ARG(validation));
+        return err_set(err, ERR_INVALID, "unrecognized ValidationScheme: %s", bind_quote(validation).text);
     return true;
 }
 

@@ -47,13 +47,13 @@ static bool check_group_by(struct binding *b, struct route_config *r, struct err
         else if (label_name_ok(b, name))
             labels[r->group_by_labels_count++] = name;
         else
-            ok = err_set(err, ERR_INVALID, "invalid label name \"%.*s\" in group_by list", STR_ARG(name));
+            ok = err_set(err, ERR_INVALID, "invalid label name %s in group_by list", bind_quote(name).text);
     }
     if (ok && r->group_by_all && r->group_by_labels_count)
         ok = err_set(err, ERR_INVALID, "cannot have wildcard group_by (`...`) and other labels at the same time");
     for (size_t i = 0; ok && i < r->group_by_labels_count; i++)
         if (map_put(&seen, labels[i], labels))
-            ok = err_set(err, ERR_INVALID, "duplicated label \"%.*s\" in group_by", STR_ARG(labels[i]));
+            ok = err_set(err, ERR_INVALID, "duplicated label %s in group_by", bind_quote(labels[i]).text);
     map_deinit(&seen);
     r->group_by_labels = labels;
     return ok;
@@ -64,8 +64,8 @@ static bool check_labels(struct binding *b, struct route_config *r, struct err *
     struct label *v = arena_alloc_array(b->arena, r->labels_map.n, sizeof *v);
     for (size_t i = 0; i < r->labels_map.n; i++) {
         if (!label_name_ok(b, r->labels_map.v[i].key))
-            return err_set(err, ERR_INVALID, "invalid label name \"%.*s\" in route labels",
-                           STR_ARG(r->labels_map.v[i].key));
+            return err_set(err, ERR_INVALID, "invalid label name %s in route labels",
+                           bind_quote(r->labels_map.v[i].key).text);
         v[i] = (struct label){ r->labels_map.v[i].key, r->labels_map.v[i].value };
     }
     r->labels = (struct labels){ v, r->labels_map.n };
@@ -97,7 +97,7 @@ const struct bind_type route_config_bind =
 
 static bool name_fail(const struct route_config *r, const char *what, struct str name, struct err *err)
 {
-    return err_set_at(err, ERR_INVALID, r->line, 0, "undefined %s \"%.*s\" used in route", what, STR_ARG(name));
+    return err_set_at(err, ERR_INVALID, r->line, 0, "undefined %s %s used in route", what, bind_quote(name).text);
 }
 
 bool route_config_check_receivers(const struct route_config *r, route_name_known *known, const void *arg, struct err *err)

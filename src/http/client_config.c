@@ -197,7 +197,7 @@ static bool headers_check(const struct http_client_config *c, struct err *err)
         struct buf name = { 0 };
         http_header_canonical(&name, c->http_headers[i].name);
         if (header_is_reserved(buf_view(&name)))
-            ok = err_set(err, ERR_INVALID, "setting header \"%.*s\" is not allowed", STR_ARG(buf_view(&name)));
+            ok = err_set(err, ERR_INVALID, "setting header %s is not allowed", bind_quote(buf_view(&name)).text);
         buf_deinit(&name);
     }
     return ok;

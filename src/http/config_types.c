@@ -42,7 +42,7 @@ bool http_url_check(struct arena *a, struct str text, struct str *out, struct er
     if (!http_url_parse(a, text, &u, err))
         return false;
     if (!str_eq(u.scheme, STR("http")) && !str_eq(u.scheme, STR("https")))
-        return err_set(err, ERR_INVALID, "unsupported scheme \"%.*s\" for URL", STR_ARG(u.scheme));
+        return err_set(err, ERR_INVALID, "unsupported scheme %s for URL", bind_quote(u.scheme).text);
     if (u.host.n == 0)
         return err_set(err, ERR_INVALID, "missing host for URL");
     *out = url_text(a, &u);

@@ -220,7 +220,7 @@ static bool headers_check(const struct str_map *headers, struct err *err)
         while (k < ARRAY_LEN(known) && !str_eq(known[k].name, name))
             k++;
         if (k == ARRAY_LEN(known))
-            return err_set(err, ERR_INVALID, "HTTP header \"%.*s\" can not be configured", STR_ARG(name));
+            return err_set(err, ERR_INVALID, "HTTP header %s can not be configured", bind_quote(name).text);
         const struct str *values = known[k].values;
         if (values[0].n == 0 || str_eq(values[0], value) || (values[1].n && str_eq(values[1], value)))
             continue;
@@ -249,7 +249,7 @@ static bool hash_check(struct str hash, struct err *err)
                        hash.p[1]);
     struct str digits = str_sub(hash, hash.p[2] == '$' ? 3 : 4, 2);
     if (!num_parse_i64(digits, 10, &cost))
-        return err_set(err, ERR_INVALID, "strconv.Atoi: parsing \"%.*s\": invalid syntax", STR_ARG(digits));
+        return err_set(err, ERR_INVALID, "strconv.Atoi: parsing %s: invalid syntax", bind_quote(digits).text);
     if (cost < BCRYPT_COST_MIN || cost > BCRYPT_COST_MAX)
         return err_set(err, ERR_INVALID, "crypto/bcrypt: cost %lld is outside allowed range (%d,%d)", (long long)cost,
                        BCRYPT_COST_MIN, BCRYPT_COST_MAX);

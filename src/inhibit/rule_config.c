@@ -35,7 +35,7 @@ static bool rule_check(struct binding *b, void *object, struct err *err)
         return false;
     for (size_t i = 0; i < r->equal.n; i++)
         if (!label_name_ok(b, r->equal.v[i]))
-            return err_set(err, ERR_INVALID, "invalid label name \"%.*s\" in equal list", STR_ARG(r->equal.v[i]));
+            return err_set(err, ERR_INVALID, "invalid label name %s in equal list", bind_quote(r->equal.v[i]).text);
     r->source = all_of(b->arena, &r->source_match, &r->source_match_re, &r->source_matchers);
     r->target = all_of(b->arena, &r->target_match, &r->target_match_re, &r->target_matchers);
     return true;

@@ -176,7 +176,7 @@ static bool add_match(struct binding *b, struct match_map *m, enum match_op op, 
                       struct err *err)
 {
     if (!label_name_is_classic(name))
-        return err_set(err, ERR_INVALID, "invalid label name \"%.*s\"", STR_ARG(name));
+        return err_set(err, ERR_INVALID, "invalid label name %s", bind_quote(name).text);
     struct matchers one = { &m->matchers.v[m->matchers.n], 1 };
     if (!matcher_init(one.v, op, name, value, err))
         return false;
@@ -243,7 +243,7 @@ static enum bind_result match_re_read(struct binding *b, const struct yaml_node 
         struct str name = m->texts.v[i].key;
         struct str value = arena_printf(b->arena, "^(?:%.*s)$", STR_ARG(m->texts.v[i].value));
         if (label_name_is_classic(name) && match_re_is_null(node, name))
-            return bind_fail(b, node, "invalid regexp value for \"%.*s\"", STR_ARG(name));
+            return bind_fail(b, node, "invalid regexp value for %s", bind_quote(name).text);
         if (!add_match(b, m, MATCH_RE, name, value, &err))
             return bind_fail(b, node, "%s", err.text);
     }

@@ -95,7 +95,7 @@ static bool split_host_port(struct str text, struct smtp_smarthost *out, struct 
         return err_set(err, ERR_INVALID, "address %.*s: unexpected ']' in address", STR_ARG(text));
     *out = (struct smtp_smarthost){ host, str_from(text, colon + 1) };
     if (out->port.n == 0)
-        return err_set(err, ERR_INVALID, "address \"%.*s\": port cannot be empty", STR_ARG(text));
+        return err_set(err, ERR_INVALID, "address %s: port cannot be empty", bind_quote(text).text);
     return true;
 }
 

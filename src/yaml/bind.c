@@ -79,6 +79,18 @@ static enum bind_result fail_at(struct binding *b, const struct yaml_node *node)
     return BIND_FAIL;
 }
 
+struct bind_quoted bind_quote(struct str s)
+{
+    struct bind_quoted q;
+    struct buf b = { 0 };
+    go_quote(&b, str_sub(s, 0, BIND_QUOTE_MAX));
+    struct str cut = str_sub(buf_view(&b), 0, sizeof q.text - 1);
+    memcpy(q.text, cut.p, cut.n);
+    q.text[cut.n] = '\0';
+    buf_deinit(&b);
+    return q;
+}
+
 void bind_cleanup_add(struct binding *b, void (*release)(void *what), void *what)
 {
     struct bind_cleanup *c = ARENA_NEW(b->arena, struct bind_cleanup);

@@ -235,6 +235,12 @@ enum bind_result bind_read_object(struct binding *b, const struct bind_type *typ
 enum bind_result bind_type_error(struct binding *b, const struct yaml_node *node, const char *go_type);
 /* Ends the load with this text. */
 enum bind_result bind_fail(struct binding *b, const struct yaml_node *node, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The text as Go's %q, cut, for messages: bind_quote(s).text. */
+#define BIND_QUOTE_MAX 320
+struct bind_quoted {
+    char text[BIND_QUOTE_MAX];
+};
+struct bind_quoted bind_quote(struct str s);
 bool bind_is_null(const struct yaml_node *node); /* null as go-yaml sees it for any target */
 /* release(what) is called when the configuration goes. */
 void bind_cleanup_add(struct binding *b, void (*release)(void *what), void *what);

@@ -44,7 +44,7 @@ static bool canonical_headers(struct binding *b, struct email_config *c, struct 
         struct str key = arena_str(b->arena, buf_view(&name));
         buf_deinit(&name);
         if (str_map_has(&done, key))
-            return err_set(err, ERR_INVALID, "duplicate header \"%.*s\" in email config", STR_ARG(key));
+            return err_set(err, ERR_INVALID, "duplicate header %s in email config", bind_quote(key).text);
         v[done.n++] = (struct str_pair){ key, c->headers.v[i].value };
     }
     if (c->headers.v)

@@ -25,8 +25,8 @@ static bool check(struct binding *b, void *object, struct err *err)
     if (c->message_type.n == 0)
         c->message_type = STR("text");
     if (!str_eq(c->message_type, STR("text")) && !str_eq(c->message_type, STR("markdown")))
-        return err_set(err, ERR_INVALID, "weChat message type \"%.*s\" does not match valid options ^(text|markdown)$",
-                       STR_ARG(c->message_type));
+        return err_set(err, ERR_INVALID, "weChat message type %s does not match valid options ^(text|markdown)$",
+                       bind_quote(c->message_type).text);
     return receiver_pair(c->api_secret, "api_secret", c->api_secret_file, "api_secret_file", err);
 }
 
