@@ -13,6 +13,7 @@
 #include "io/clock_io.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <uv.h>
 
@@ -24,6 +25,9 @@ const struct metric_desc loop_metric_descs[] = {
                     lag_bounds),
 };
 const size_t loop_metric_descs_count = ARRAY_LEN(loop_metric_descs);
+
+/* How long loop_free() waits for requests on libuv's pool. */
+static const int64_t CLOSE_WAIT_NS = 1000000000;
 
 struct loop {
     uv_loop_t uv;
@@ -44,6 +48,7 @@ struct loop {
 
 struct loop_poll {
     uv_poll_t uv; /* first: libuv gives it back by address */
+    int events; /* libuv's; what is watched */
     void (*ready)(void *arg, unsigned events);
     void *arg;
 };
@@ -184,6 +189,12 @@ struct loop *loop_new(const char *name, struct loop_metrics *metrics)
     return l;
 }
 
+static void assert_closing(uv_handle_t *h, void *arg)
+{
+    (void)arg;
+    ASSERT(uv_is_closing(h)); /* else a poll or a mailbox is still open */
+}
+
 void loop_free(struct loop *l)
 {
     if (!l)
@@ -192,11 +203,14 @@ void loop_free(struct loop *l)
     uv_close((uv_handle_t *)&l->wake, NULL);
     uv_close((uv_handle_t *)&l->prepare, NULL);
     uv_close((uv_handle_t *)&l->check, NULL);
-    uv_run(&l->uv, UV_RUN_DEFAULT);
-    int rc = uv_loop_close(&l->uv);
-    ASSERT(rc == 0); /* else a poll or a mailbox is still open */
+    uv_walk(&l->uv, assert_closing, NULL);
+    int64_t end = clock_mono_ns() + CLOSE_WAIT_NS;
+    while (uv_run(&l->uv, UV_RUN_NOWAIT) != 0 && clock_mono_ns() < end)
+        sched_yield();
     timer_heap_deinit(&l->timers);
-    mem_free(l);
+    if (uv_loop_close(&l->uv) == 0)
+        mem_free(l);
+    /* Else a look-up hangs on a pool thread that nothing can interrupt: its loop is left to the end of the process. */
 }
 
 void loop_run(struct loop *l)
@@ -292,6 +306,8 @@ static void on_poll(uv_poll_t *h, int status, int events)
     struct loop *l = h->data;
     loop_turn_begin(l);
     unsigned e = 0;
+    if (status < 0 && p->events) /* libuv stops watching a socket in error; its owner has yet to read the error */
+        uv_poll_start(h, p->events, on_poll);
     if (status < 0 || (events & UV_DISCONNECT))
         e |= LOOP_HANGUP;
     if (events & UV_READABLE)
@@ -322,6 +338,7 @@ void loop_poll_set(struct loop_poll *p, unsigned events)
         e |= UV_WRITABLE;
     if (events & LOOP_HANGUP)
         e |= UV_DISCONNECT;
+    p->events = e;
     int rc = e ? uv_poll_start(&p->uv, e, on_poll) : uv_poll_stop(&p->uv);
     ASSERT(rc == 0);
 }
