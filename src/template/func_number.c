@@ -157,7 +157,7 @@ static bool to_nanoseconds(double v, const char *what, int64_t *ns, struct err *
 
 static bool timestamp(double v, struct tval *out, struct err *err)
 {
-    int64_t ns;
+    int64_t ns = 0;
     if (!to_nanoseconds(v, "timestamp", &ns, err))
         return false;
     /* Prometheus's times are in ms; Go's division cuts towards zero. */
@@ -196,7 +196,7 @@ FUNC(to_time)
 FUNC(to_duration)
 {
     double v;
-    int64_t ns;
+    int64_t ns = 0;
     (void)c, (void)args_count;
     if (!to_float(&args[0], &v, err))
         return false;

@@ -52,9 +52,11 @@ enum bind_result bind_type_error(struct binding *b, const struct yaml_node *node
     if (node->kind == YAML_SEQUENCE || node->kind == YAML_MAPPING)
         record(b, "line %u: cannot unmarshal %.*s into %s", node->line, STR_ARG(tag), go_type);
     else if (node->text.n > 10)
-        record(b, "line %u: cannot unmarshal %.*s `%.*s...` into %s", node->line, STR_ARG(tag), 7, node->text.p, go_type);
+        record(b, "line %u: cannot unmarshal %.*s `%.*s...` into %s", node->line, STR_ARG(tag), 7, node->text.p,
+               go_type);
     else
-        record(b, "line %u: cannot unmarshal %.*s `%.*s` into %s", node->line, STR_ARG(tag), STR_ARG(node->text), go_type);
+        record(b, "line %u: cannot unmarshal %.*s `%.*s` into %s", node->line, STR_ARG(tag), STR_ARG(node->text),
+               go_type);
     return BIND_TYPE_ERROR;
 }
 
@@ -132,7 +134,8 @@ static bool is_collection(const struct yaml_node *node)
     return node->kind == YAML_SEQUENCE || node->kind == YAML_MAPPING;
 }
 
-static enum bind_result read_text(struct binding *b, const struct yaml_node *node, const char *go_type, struct str *out)
+static enum bind_result read_text(struct binding *b, const struct yaml_node *node, const char *go_type,
+                                  struct str *out)
 {
     if (is_collection(node))
         return bind_type_error(b, node, go_type);
@@ -187,7 +190,8 @@ static enum bind_result read_i64(struct binding *b, const struct yaml_node *node
     return BIND_OK;
 }
 
-static enum bind_result read_u64(struct binding *b, const struct yaml_node *node, const char *go_type, uint64_t *out)
+static enum bind_result read_u64(struct binding *b, const struct yaml_node *node, const char *go_type,
+                                 uint64_t *out)
 {
     if (node->kind == YAML_INT && node->is_u64)
         *out = node->u;
@@ -217,7 +221,7 @@ static enum bind_result read_go_ns(struct binding *b, const struct yaml_node *no
 
 static enum bind_result read_enum(struct binding *b, const struct bind *f, const struct yaml_node *node, int *out)
 {
-    struct str text;
+    struct str text = STR_EMPTY;
     enum bind_result r = read_text(b, node, f->go_type ? f->go_type : "string", &text);
     if (r != BIND_OK)
         return r;
@@ -321,7 +325,8 @@ static enum bind_result read_str_lists(struct binding *b, const struct yaml_node
     struct map_walk w = { .node = node };
     while (map_walk_next(b, &w)) {
         struct str_list values;
-        if (read_strs(b, w.value, f->secret ? "[]config.Secret" : "[]string", &values) == BIND_OK && map_walk_accept(b, &w))
+        if (read_strs(b, w.value, f->secret ? "[]config.Secret" : "[]string", &values) == BIND_OK &&
+            map_walk_accept(b, &w))
             v[n++] = (struct str_lists_entry){ w.key, values };
     }
     map_deinit(&w.seen);
@@ -427,7 +432,8 @@ enum bind_result bind_read_tree(struct binding *b, const struct yaml_node *node,
 
 /* ---- Scalars with hooks ---- */
 
-static enum bind_result read_scalar(struct binding *b, const struct bind *f, const struct yaml_node *node, void *out)
+static enum bind_result read_scalar(struct binding *b, const struct bind *f, const struct yaml_node *node,
+                                    void *out)
 {
     const struct bind_scalar *s = f->scalar;
     if (bind_is_null(node)) {
@@ -443,7 +449,8 @@ static enum bind_result read_scalar(struct binding *b, const struct bind *f, con
     return s->parse(b, text, out, &b->err) ? BIND_OK : fail_at(b, node);
 }
 
-static enum bind_result read_scalars(struct binding *b, const struct bind *f, const struct yaml_node *node, void *object)
+static enum bind_result read_scalars(struct binding *b, const struct bind *f, const struct yaml_node *node,
+                                     void *object)
 {
     bind_pointer_set(f, object, NULL);
     *bind_count_at(f, object) = 0;
@@ -455,7 +462,8 @@ static enum bind_result read_scalars(struct binding *b, const struct bind *f, co
     bind_pointer_set(f, object, v);
     for (size_t i = 0; i < node->n; i++) {
         struct bind element = { .scalar = f->scalar };
-        enum bind_result r = read_scalar(b, &element, node->items[i], v + f->scalar->size * *bind_count_at(f, object));
+        enum bind_result r =
+            read_scalar(b, &element, node->items[i], v + f->scalar->size * *bind_count_at(f, object));
         if (r == BIND_FAIL)
             return r;
         if (r == BIND_OK)
@@ -497,14 +505,16 @@ static void set_zero(struct binding *b, const struct bind *f, void *object)
         *bind_count_at(f, object) = 0;
 }
 
-static enum bind_result read_pointer(struct binding *b, const struct bind *f, const struct yaml_node *node, void *object)
+static enum bind_result read_pointer(struct binding *b, const struct bind *f, const struct yaml_node *node,
+                                     void *object)
 {
     void *p = arena_alloc(b->arena, f->type->size);
     bind_pointer_set(f, object, p);
     return bind_read_object(b, f->type, node, p);
 }
 
-static enum bind_result read_list(struct binding *b, const struct bind *f, const struct yaml_node *node, void *object)
+static enum bind_result read_list(struct binding *b, const struct bind *f, const struct yaml_node *node,
+                                  void *object)
 {
     bind_pointer_set(f, object, NULL);
     *bind_count_at(f, object) = 0;
@@ -524,7 +534,8 @@ static int key_of_entry_cmp(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static enum bind_result read_map(struct binding *b, const struct bind *f, const struct yaml_node *node, void *object)
+static enum bind_result read_map(struct binding *b, const struct bind *f, const struct yaml_node *node,
+                                 void *object)
 {
     bind_pointer_set(f, object, NULL);
     *bind_count_at(f, object) = 0;
@@ -554,7 +565,8 @@ static const char *go_type_of(const struct bind *f, const char *usual)
     return f->go_type ? f->go_type : f->secret ? "config.plain" : usual;
 }
 
-static enum bind_result read_field(struct binding *b, const struct bind *f, const struct yaml_node *node, void *object)
+static enum bind_result read_field(struct binding *b, const struct bind *f, const struct yaml_node *node,
+                                   void *object)
 {
     void *at = bind_at(f, object);
     if (f->kind == BIND_KIND_OBJECT)
@@ -711,7 +723,8 @@ static void unknown_key(struct binding *b, const struct bind_type *type, const s
     size_t best_distance = HINT_DISTANCE_MAX + 1;
     closest_field(type, key->text, &best, &best_distance);
     if (best && best_distance < key->text.n)
-        notice_add(b->notices, NOTICE_HINT, key->line, NULL, 0, "field %.*s: did you mean %s?", STR_ARG(key->text), best);
+        notice_add(b->notices, NOTICE_HINT, key->line, NULL, 0, "field %.*s: did you mean %s?", STR_ARG(key->text),
+                   best);
 }
 
 /* Which (row, merge group) came already. */
