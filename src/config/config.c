@@ -41,32 +41,48 @@
 
 /* ---- receivers ---- */
 
-#define KIND(kind_, key_, doc_, bind_, go_type_)                                                   \
-    { .kind = BIND_KIND_LIST, .key = (key_), .doc = (doc_), .type = &(bind_), .go_type = "[]*" go_type_, \
-      .offset = offsetof(struct config_receiver, kinds[kind_].v),                                  \
+#define KIND(kind_, key_, doc_, bind_, go_type_) \
+    { .kind = BIND_KIND_LIST, \
+      .key = (key_), \
+      .doc = (doc_), \
+      .type = &(bind_), \
+      .go_type = "[]*" go_type_, \
+      .offset = offsetof(struct config_receiver, kinds[kind_].v), \
       .count_offset = offsetof(struct config_receiver, kinds[kind_].n) }
 
 static const struct bind receiver_fields[] = {
-    BIND_STR(struct config_receiver, name, "name", "What routes call it.", .always = true, .required = "missing name in receiver"),
+    BIND_STR(struct config_receiver, name, "name", "What routes call it.", .always = true,
+             .required = "missing name in receiver"),
     BIND_STR_MAP(struct config_receiver, labels_map, "labels", "Labels of the receiver; `name` is always one."),
     KIND(RECEIVER_DISCORD, "discord_configs", "Notify Discord.", discord_config_bind, "discord.DiscordConfig"),
     KIND(RECEIVER_EMAIL, "email_configs", "Notify mail.", email_config_bind, "config.EmailConfig"),
-    KIND(RECEIVER_INCIDENTIO, "incidentio_configs", "Notify incident.io.", incidentio_config_bind, "incidentio.IncidentioConfig"),
-    KIND(RECEIVER_PAGERDUTY, "pagerduty_configs", "Notify PagerDuty.", pagerduty_config_bind, "pagerduty.PagerdutyConfig"),
+    KIND(RECEIVER_INCIDENTIO, "incidentio_configs", "Notify incident.io.", incidentio_config_bind,
+         "incidentio.IncidentioConfig"),
+    KIND(RECEIVER_PAGERDUTY, "pagerduty_configs", "Notify PagerDuty.", pagerduty_config_bind,
+         "pagerduty.PagerdutyConfig"),
     KIND(RECEIVER_SLACK, "slack_configs", "Notify Slack.", slack_config_bind, "config.SlackConfig"),
-    KIND(RECEIVER_WEBHOOK, "webhook_configs", "Notify any HTTP endpoint.", webhook_config_bind, "webhook.WebhookConfig"),
-    KIND(RECEIVER_OPSGENIE, "opsgenie_configs", "Notify Opsgenie.", opsgenie_config_bind, "opsgenie.OpsGenieConfig"),
+    KIND(RECEIVER_WEBHOOK, "webhook_configs", "Notify any HTTP endpoint.", webhook_config_bind,
+         "webhook.WebhookConfig"),
+    KIND(RECEIVER_OPSGENIE, "opsgenie_configs", "Notify Opsgenie.", opsgenie_config_bind,
+         "opsgenie.OpsGenieConfig"),
     KIND(RECEIVER_WECHAT, "wechat_configs", "Notify WeChat.", wechat_config_bind, "config.WechatConfig"),
-    KIND(RECEIVER_PUSHOVER, "pushover_configs", "Notify Pushover.", pushover_config_bind, "pushover.PushoverConfig"),
-    KIND(RECEIVER_VICTOROPS, "victorops_configs", "Notify VictorOps.", victorops_config_bind, "config.VictorOpsConfig"),
+    KIND(RECEIVER_PUSHOVER, "pushover_configs", "Notify Pushover.", pushover_config_bind,
+         "pushover.PushoverConfig"),
+    KIND(RECEIVER_VICTOROPS, "victorops_configs", "Notify VictorOps.", victorops_config_bind,
+         "config.VictorOpsConfig"),
     KIND(RECEIVER_SNS, "sns_configs", "Notify AWS SNS.", sns_config_bind, "sns.SNSConfig"),
-    KIND(RECEIVER_TELEGRAM, "telegram_configs", "Notify Telegram.", telegram_config_bind, "telegram.TelegramConfig"),
+    KIND(RECEIVER_TELEGRAM, "telegram_configs", "Notify Telegram.", telegram_config_bind,
+         "telegram.TelegramConfig"),
     KIND(RECEIVER_WEBEX, "webex_configs", "Notify Webex.", webex_config_bind, "config.WebexConfig"),
-    KIND(RECEIVER_MSTEAMS, "msteams_configs", "Notify Teams connectors.", msteams_config_bind, "msteams.MSTeamsConfig"),
-    KIND(RECEIVER_MSTEAMSV2, "msteamsv2_configs", "Notify Teams workflows.", msteamsv2_config_bind, "msteamsv2.MSTeamsV2Config"),
+    KIND(RECEIVER_MSTEAMS, "msteams_configs", "Notify Teams connectors.", msteams_config_bind,
+         "msteams.MSTeamsConfig"),
+    KIND(RECEIVER_MSTEAMSV2, "msteamsv2_configs", "Notify Teams workflows.", msteamsv2_config_bind,
+         "msteamsv2.MSTeamsV2Config"),
     KIND(RECEIVER_JIRA, "jira_configs", "Notify Jira.", jira_config_bind, "jira.JiraConfig"),
-    KIND(RECEIVER_ROCKETCHAT, "rocketchat_configs", "Notify Rocket.Chat.", rocketchat_config_bind, "rocketchat.RocketchatConfig"),
-    KIND(RECEIVER_MATTERMOST, "mattermost_configs", "Notify Mattermost.", mattermost_config_bind, "mattermost.MattermostConfig"),
+    KIND(RECEIVER_ROCKETCHAT, "rocketchat_configs", "Notify Rocket.Chat.", rocketchat_config_bind,
+         "rocketchat.RocketchatConfig"),
+    KIND(RECEIVER_MATTERMOST, "mattermost_configs", "Notify Mattermost.", mattermost_config_bind,
+         "mattermost.MattermostConfig"),
 };
 
 /* The labels with `name`, sorted, in both forms. */
@@ -79,8 +95,7 @@ static bool receiver_check(struct binding *b, void *object, struct err *err)
     for (size_t i = 0; i < r->labels_map.n; i++) {
         struct str_pair pair = r->labels_map.v[i];
         if (str_eq(pair.key, STR("name")) && !str_eq(pair.value, r->name))
-            return err_set(err, ERR_INVALID,
-                           "receiver label \"name\" must match receiver name %s, got %s",
+            return err_set(err, ERR_INVALID, "receiver label \"name\" must match receiver name %s, got %s",
                            bind_quote(r->name).text, bind_quote(pair.value).text);
         if (!str_eq(pair.key, STR("name")))
             pairs[n++] = pair;
@@ -95,15 +110,17 @@ static bool receiver_check(struct binding *b, void *object, struct err *err)
 }
 
 static const struct bind_type receiver_bind =
-    BIND_TYPE("config.plain", struct config_receiver, receiver_fields, .title = "receivers", .check = receiver_check,
-              .line_offset = offsetof(struct config_receiver, line), .null_offset = offsetof(struct config_receiver, is_null));
+    BIND_TYPE("config.plain", struct config_receiver, receiver_fields, .title = "receivers",
+              .check = receiver_check, .line_offset = offsetof(struct config_receiver, line),
+              .null_offset = offsetof(struct config_receiver, is_null));
 
 /* ---- storage ---- */
 
 static const struct bind retention_fields[] = {
     BIND_SCALAR(struct tsdb_retention_config, time_ms, "time", "How long samples are kept.", &opt_duration_scalar),
     BIND_SCALAR(struct tsdb_retention_config, size_bytes, "size", "How many bytes are kept.", &opt_size_scalar),
-    BIND_F64(struct tsdb_retention_config, percentage, "percentage", "How much of the disk may be used, in percent."),
+    BIND_F64(struct tsdb_retention_config, percentage, "percentage",
+             "How much of the disk may be used, in percent."),
 };
 
 static bool retention_check(struct binding *b, void *object, struct err *err)
@@ -115,8 +132,8 @@ static bool retention_check(struct binding *b, void *object, struct err *err)
     return true;
 }
 
-static const struct bind_type retention_bind =
-    BIND_TYPE("config.plain", struct tsdb_retention_config, retention_fields, .title = "retention", .check = retention_check);
+static const struct bind_type retention_bind = BIND_TYPE(
+    "config.plain", struct tsdb_retention_config, retention_fields, .title = "retention", .check = retention_check);
 
 struct chunk_encoding {
     struct str floats;
@@ -132,8 +149,10 @@ static const struct bind tsdb_fields[] = {
                 "How late samples may come.", &duration_scalar),
     BIND_F64(struct tsdb_config, stale_series_compaction_threshold, "stale_series_compaction_threshold",
              "Part of stale series at which the head is compacted early."),
-    BIND_OBJECT(struct tsdb_config, chunk_encoding_floats, "chunk_encoding", "Encodings of chunks.", &chunk_encoding_bind),
-    BIND_POINTER(struct tsdb_config, retention, "retention", "What is kept; goes before the flags.", &retention_bind),
+    BIND_OBJECT(struct tsdb_config, chunk_encoding_floats, "chunk_encoding", "Encodings of chunks.",
+                &chunk_encoding_bind),
+    BIND_POINTER(struct tsdb_config, retention, "retention", "What is kept; goes before the flags.",
+                 &retention_bind),
 };
 _Static_assert(sizeof(struct chunk_encoding) == sizeof(struct str), "chunk_encoding is the text alone");
 
@@ -143,7 +162,8 @@ static bool tsdb_check(struct binding *b, void *object, struct err *err)
     (void)b;
     if (c->chunk_encoding_floats.n && !str_eq(c->chunk_encoding_floats, STR("xor")) &&
         !str_eq(c->chunk_encoding_floats, STR("xor2")))
-        return err_set(err, ERR_INVALID, "unknown float chunk encoding %s", bind_quote(c->chunk_encoding_floats).text);
+        return err_set(err, ERR_INVALID, "unknown float chunk encoding %s",
+                       bind_quote(c->chunk_encoding_floats).text);
     return true;
 }
 
@@ -151,7 +171,8 @@ static const struct bind_type tsdb_bind =
     BIND_TYPE("config.plain", struct tsdb_config, tsdb_fields, .title = "tsdb", .check = tsdb_check);
 
 static const struct bind exemplars_fields[] = {
-    BIND_OPT_I64(struct exemplars_config, max_exemplars, "max_exemplars", "How many exemplars are kept.", .go_type = "int64"),
+    BIND_OPT_I64(struct exemplars_config, max_exemplars, "max_exemplars", "How many exemplars are kept.",
+                 .go_type = "int64"),
 };
 static const struct bind_type exemplars_bind =
     BIND_TYPE("config.ExemplarsConfig", struct exemplars_config, exemplars_fields, .title = "exemplars");
@@ -165,21 +186,22 @@ static const struct bind_type storage_bind =
 
 /* ---- The file ---- */
 
-#define ALERTMANAGER_ROWS(global_)                                                                 \
+#define ALERTMANAGER_ROWS(global_) \
     BIND_OBJECT(struct config, global, "global", "What other sections inherit.", &(global_), .always = true), \
-    BIND_POINTER(struct config, route, "route", "Who is notified of what.", &route_config_bind),   \
-    BIND_LIST(struct config, inhibit_rules, "inhibit_rules", "Which alerts mute others.", &inhibit_rule_config_bind, \
-              .go_type = "[]config.InhibitRule"),                                                  \
-    BIND_LIST(struct config, receivers, "receivers", "Who can be notified.", &receiver_bind, .go_type = "[]config.Receiver"), \
-    BIND_STRS(struct config, templates, "templates", "Globs of template files.", .always = true),  \
-    BIND_LIST(struct config, mute_time_intervals, "mute_time_intervals", "Old form of time_intervals.", \
-              &mute_named_interval_bind, .go_type = "[]config.MuteTimeInterval"),                  \
-    BIND_LIST(struct config, time_intervals, "time_intervals", "Named intervals, for routes.", &named_interval_bind, \
-              .go_type = "[]config.TimeInterval"),                                                 \
-    BIND_POINTER(struct config, tracing, "tracing", "Export of traces.", &tracing_config_bind,     \
-                 .inactive = "accepted, but traces are not exported"),                             \
-    BIND_POINTER(struct config, event_recorder, "event_recorder", "Record of events (feature event-recorder).", \
-                 &event_recorder_config_bind)
+        BIND_POINTER(struct config, route, "route", "Who is notified of what.", &route_config_bind), \
+        BIND_LIST(struct config, inhibit_rules, "inhibit_rules", "Which alerts mute others.", \
+                  &inhibit_rule_config_bind, .go_type = "[]config.InhibitRule"), \
+        BIND_LIST(struct config, receivers, "receivers", "Who can be notified.", &receiver_bind, \
+                  .go_type = "[]config.Receiver"), \
+        BIND_STRS(struct config, templates, "templates", "Globs of template files.", .always = true), \
+        BIND_LIST(struct config, mute_time_intervals, "mute_time_intervals", "Old form of time_intervals.", \
+                  &mute_named_interval_bind, .go_type = "[]config.MuteTimeInterval"), \
+        BIND_LIST(struct config, time_intervals, "time_intervals", "Named intervals, for routes.", \
+                  &named_interval_bind, .go_type = "[]config.TimeInterval"), \
+        BIND_POINTER(struct config, tracing, "tracing", "Export of traces.", &tracing_config_bind, \
+                     .inactive = "accepted, but traces are not exported"), \
+        BIND_POINTER(struct config, event_recorder, "event_recorder", \
+                     "Record of events (feature event-recorder).", &event_recorder_config_bind)
 
 #define SECTION(field_, doc_, ...) BIND_TREE(struct config, prometheus.field_, #field_, doc_, __VA_ARGS__)
 
@@ -190,7 +212,8 @@ static const struct bind config_fields[] = {
     SECTION(rule_files, "Files of rules."),
     SECTION(scrape_config_files, "Files of scrape_configs."),
     SECTION(scrape_configs, "Jobs: what is scraped."),
-    BIND_OBJECT(struct config, prometheus.storage, "storage", "Storage that may change at run time.", &storage_bind),
+    BIND_OBJECT(struct config, prometheus.storage, "storage", "Storage that may change at run time.",
+                &storage_bind),
     SECTION(remote_write, "Where samples are sent to."),
     SECTION(remote_read, "Where samples are read from."),
     SECTION(otlp, "How OTLP metrics are taken."),
@@ -198,8 +221,10 @@ static const struct bind config_fields[] = {
 static const struct bind alertmanager_config_fields[] = {
     ALERTMANAGER_ROWS(alertmanager_global_config_bind),
 };
-const struct bind_type config_bind = BIND_TYPE("config.plain", struct config, config_fields, .title = "configuration file");
-const struct bind_type alertmanager_config_bind = BIND_TYPE("config.plain", struct config, alertmanager_config_fields);
+const struct bind_type config_bind =
+    BIND_TYPE("config.plain", struct config, config_fields, .title = "configuration file");
+const struct bind_type alertmanager_config_bind =
+    BIND_TYPE("config.plain", struct config, alertmanager_config_fields);
 
 /* ---- Which halves ---- */
 
@@ -214,8 +239,9 @@ static bool any_key(const struct yaml_node *root, const struct str *keys, size_t
 static bool has_alert_section(const struct yaml_node *root)
 {
     static const struct str keys[] = {
-        STR_INIT("route"),          STR_INIT("receivers"),           STR_INIT("inhibit_rules"), STR_INIT("templates"),
-        STR_INIT("time_intervals"), STR_INIT("mute_time_intervals"), STR_INIT("event_recorder"),
+        STR_INIT("route"),          STR_INIT("receivers"),      STR_INIT("inhibit_rules"),
+        STR_INIT("templates"),      STR_INIT("time_intervals"), STR_INIT("mute_time_intervals"),
+        STR_INIT("event_recorder"),
     };
     return any_key(root, keys, ARRAY_LEN(keys));
 }
@@ -223,16 +249,17 @@ static bool has_alert_section(const struct yaml_node *root)
 static bool has_prometheus_section(const struct yaml_node *root)
 {
     static const struct str keys[] = {
-        STR_INIT("scrape_configs"), STR_INIT("scrape_config_files"), STR_INIT("rule_files"),
-        STR_INIT("alerting"),       STR_INIT("remote_write"),        STR_INIT("remote_read"),
-        STR_INIT("storage"),        STR_INIT("otlp"),                STR_INIT("runtime"),
+        STR_INIT("scrape_configs"), STR_INIT("scrape_config_files"), STR_INIT("rule_files"), STR_INIT("alerting"),
+        STR_INIT("remote_write"),   STR_INIT("remote_read"),         STR_INIT("storage"),    STR_INIT("otlp"),
+        STR_INIT("runtime"),
     };
     return any_key(root, keys, ARRAY_LEN(keys));
 }
 
 /* ---- Checks of the whole ---- */
 
-static bool finish_integrations(struct config *c, struct config_receiver *r, enum receiver_kind kind, struct err *err)
+static bool finish_integrations(struct config *c, struct config_receiver *r, enum receiver_kind kind,
+                                struct err *err)
 {
     const struct receiver_config_row *row = &receiver_config_rows[kind];
     for (size_t i = 0; i < r->kinds[kind].n; i++) {
@@ -256,7 +283,8 @@ static bool finish_receivers(struct config *c, struct map *names, struct err *er
     for (size_t i = 0; i < c->receivers_count; i++) {
         struct config_receiver *r = &c->receivers[i];
         if (map_put(names, r->name, r))
-            return err_set_at(err, ERR_INVALID, r->line, 0, "notification config name %s is not unique", bind_quote(r->name).text);
+            return err_set_at(err, ERR_INVALID, r->line, 0, "notification config name %s is not unique",
+                              bind_quote(r->name).text);
         for (size_t k = 0; k < RECEIVER_KINDS; k++)
             if (!finish_integrations(c, r, receiver_check_order[k], err))
                 return false;
@@ -264,11 +292,13 @@ static bool finish_receivers(struct config *c, struct map *names, struct err *er
     return true;
 }
 
-static bool unique_intervals(const struct named_interval_config *v, size_t n, const char *what, struct map *names, struct err *err)
+static bool unique_intervals(const struct named_interval_config *v, size_t n, const char *what, struct map *names,
+                             struct err *err)
 {
     for (size_t i = 0; i < n; i++)
         if (map_put(names, v[i].name, names))
-            return err_set_at(err, ERR_INVALID, v[i].line, 0, "%s %s is not unique", what, bind_quote(v[i].name).text);
+            return err_set_at(err, ERR_INVALID, v[i].line, 0, "%s %s is not unique", what,
+                              bind_quote(v[i].name).text);
     return true;
 }
 
@@ -286,7 +316,8 @@ static bool check_alert_half(struct config *c, struct map *receivers, struct map
     if (!route_config_check_root(c->route, err) ||
         !route_config_check_receivers(c->route, name_is_known, receivers, err))
         return false;
-    if (!unique_intervals(c->mute_time_intervals, c->mute_time_intervals_count, "mute time interval", intervals, err) ||
+    if (!unique_intervals(c->mute_time_intervals, c->mute_time_intervals_count, "mute time interval", intervals,
+                          err) ||
         !unique_intervals(c->time_intervals, c->time_intervals_count, "time interval", intervals, err))
         return false;
     if (!route_config_check_intervals(c->route, name_is_known, intervals, err))
@@ -394,7 +425,9 @@ static void take_sections(struct config *c, const struct config *sections)
 
 static bool decode(struct config *c, const struct config_options *options, struct notices *notices, struct err *err)
 {
-    struct config_env env = { .matcher_mode = options->matcher_mode, .fs = options->fs, .local = options->local_zone };
+    struct config_env env = { .matcher_mode = options->matcher_mode,
+                              .fs = options->fs,
+                              .local = options->local_zone };
     struct binding b = { .arena = &c->arena, .notices = notices, .env = &env };
     struct config *sections = MEM_NEW(struct config);
     bool ok = bind_document(&b, &config_bind, c->doc.root, sections, err);
@@ -405,7 +438,8 @@ static bool decode(struct config *c, const struct config_options *options, struc
     return ok;
 }
 
-static bool load(struct config *c, struct str text, const struct config_options *options, struct notices *notices, struct err *err)
+static bool load(struct config *c, struct str text, const struct config_options *options, struct notices *notices,
+                 struct err *err)
 {
     if (!yaml_parse(&c->doc, text, err) || !decode(c, options, notices, err))
         return false;
@@ -430,8 +464,8 @@ static struct str directory_of(struct str path)
     return slash == 0 ? STR("/") : str_sub(path, 0, slash);
 }
 
-bool config_load(struct str text, const struct config_options *options, struct config **out, struct notices *notices,
-                 struct err *err)
+bool config_load(struct str text, const struct config_options *options, struct config **out,
+                 struct notices *notices, struct err *err)
 {
     struct config *c = MEM_NEW(struct config);
     atomic_init(&c->refs, 1);
@@ -477,7 +511,8 @@ const struct config_receiver *config_receiver_find(const struct config *c, struc
     return NULL;
 }
 
-static const struct named_interval_config *find_interval(const struct named_interval_config *v, size_t n, struct str name)
+static const struct named_interval_config *find_interval(const struct named_interval_config *v, size_t n,
+                                                         struct str name)
 {
     for (size_t i = 0; i < n; i++)
         if (str_eq(v[i].name, name))

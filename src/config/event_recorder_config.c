@@ -17,7 +17,7 @@ static const struct bind_type file_bind =
     BIND_TYPE("config.plain", struct event_file_output, file_fields, .title = "file_outputs");
 
 #define WEBHOOK(kind_, field_, ...) kind_(struct event_webhook_output, field_, #field_, __VA_ARGS__)
-#define DURATION(field_, ...) BIND_SCALAR(struct event_webhook_output, field_##_ms, #field_, __VA_ARGS__)
+#define DURATION(field_, ...)       BIND_SCALAR(struct event_webhook_output, field_##_ms, #field_, __VA_ARGS__)
 
 static const struct bind webhook_fields[] = {
     WEBHOOK(BIND_SECRET, url, "Where to post.", .required = "event_recorder webhook output requires a url"),
@@ -45,8 +45,8 @@ static bool webhook_check(struct binding *b, void *object, struct err *err)
     return true;
 }
 
-static const struct bind_type webhook_bind =
-    BIND_TYPE("config.plain", struct event_webhook_output, webhook_fields, .title = "webhook_outputs", .check = webhook_check);
+static const struct bind_type webhook_bind = BIND_TYPE("config.plain", struct event_webhook_output, webhook_fields,
+                                                       .title = "webhook_outputs", .check = webhook_check);
 
 #define KAFKA(kind_, field_, ...) kind_(struct event_kafka_output, field_, #field_, __VA_ARGS__)
 
@@ -70,11 +70,14 @@ static const struct bind_type stdout_bind =
     BIND_TYPE("config.plain", struct event_stdout_output, stdout_fields, .title = "stdout_outputs");
 
 static const struct bind fields[] = {
-    BIND_LIST(struct event_recorder_config, file_outputs, "file_outputs", "Files.", &file_bind, .go_type = "[]*config.FileOutput"),
-    BIND_LIST(struct event_recorder_config, webhook_outputs, "webhook_outputs", "Webhooks.", &webhook_bind, .go_type = "[]*config.WebhookOutput"),
+    BIND_LIST(struct event_recorder_config, file_outputs, "file_outputs", "Files.", &file_bind,
+              .go_type = "[]*config.FileOutput"),
+    BIND_LIST(struct event_recorder_config, webhook_outputs, "webhook_outputs", "Webhooks.", &webhook_bind,
+              .go_type = "[]*config.WebhookOutput"),
     BIND_LIST(struct event_recorder_config, kafka_outputs, "kafka_outputs", "Kafka topics.", &kafka_bind,
               .go_type = "[]*config.KafkaOutput", .inactive = "accepted, but events are not sent to Kafka"),
-    BIND_LIST(struct event_recorder_config, stdout_outputs, "stdout_outputs", "Standard output.", &stdout_bind, .go_type = "[]*config.StdoutOutput"),
+    BIND_LIST(struct event_recorder_config, stdout_outputs, "stdout_outputs", "Standard output.", &stdout_bind,
+              .go_type = "[]*config.StdoutOutput"),
 };
 
 static bool check(struct binding *b, void *object, struct err *err)
@@ -86,7 +89,8 @@ static bool check(struct binding *b, void *object, struct err *err)
         struct event_webhook_output *w = &c->webhook_outputs[i];
         w->batch_max_events = w->batch && !w->batch_max_events ? BATCH_EVENTS_DEFAULT : w->batch_max_events;
         w->batch_max_bytes = w->batch && !w->batch_max_bytes ? BATCH_BYTES_DEFAULT : w->batch_max_bytes;
-        w->batch_flush_interval_ms = w->batch && !w->batch_flush_interval_ms ? BATCH_INTERVAL_DEFAULT : w->batch_flush_interval_ms;
+        w->batch_flush_interval_ms =
+            w->batch && !w->batch_flush_interval_ms ? BATCH_INTERVAL_DEFAULT : w->batch_flush_interval_ms;
     }
     return true;
 }

@@ -194,7 +194,8 @@ static bool glob_dir(struct fs *fs, struct str dir, struct str pattern, struct b
 static bool glob_at(struct fs *fs, struct str pattern, unsigned depth, struct buf *out, struct err *err);
 
 /* Every directory that `dir` names, then the files in it. */
-static bool glob_dirs(struct fs *fs, struct str dir, struct str file, unsigned depth, struct buf *out, struct err *err)
+static bool glob_dirs(struct fs *fs, struct str dir, struct str file, unsigned depth, struct buf *out,
+                      struct err *err)
 {
     struct buf dirs = { 0 };
     bool ok = glob_at(fs, dir, depth + 1, &dirs, err);

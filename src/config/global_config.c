@@ -7,8 +7,8 @@
 #define SCRAPE_INTERVAL_DEFAULT_MS (60 * 1000)
 #define SCRAPE_TIMEOUT_DEFAULT_MS  (10 * 1000)
 
-#define ROW(kind_, field_, ...)      kind_(struct prometheus_global_config, field_, #field_, __VA_ARGS__)
-#define DURATION(field_, doc_, ...)  \
+#define ROW(kind_, field_, ...) kind_(struct prometheus_global_config, field_, #field_, __VA_ARGS__)
+#define DURATION(field_, doc_, ...) \
     BIND_SCALAR(struct prometheus_global_config, field_##_ms, #field_, doc_, &duration_scalar, __VA_ARGS__)
 
 static const struct bind prometheus_fields[] = {
@@ -37,9 +37,9 @@ static const struct bind prometheus_fields[] = {
 static const struct bind_type prometheus_global_bind =
     BIND_TYPE("config.plain", struct prometheus_global_config, prometheus_fields);
 
-#define RESOLVE_TIMEOUT                                                                            \
-    BIND_SCALAR(struct global_config, resolve_timeout_ms, "resolve_timeout",                       \
-                "When an alert counts as resolved whose sender gives no end.", &duration_scalar, .fallback = "5m",  \
+#define RESOLVE_TIMEOUT \
+    BIND_SCALAR(struct global_config, resolve_timeout_ms, "resolve_timeout", \
+                "When an alert counts as resolved whose sender gives no end.", &duration_scalar, .fallback = "5m", \
                 .always = true)
 
 static const struct bind global_fields[] = {
@@ -71,8 +71,8 @@ static bool global_check(struct binding *b, void *object, struct err *err)
     if (p->scrape_timeout_ms > p->scrape_interval_ms)
         return err_set(err, ERR_INVALID, "global scrape timeout greater than scrape interval");
     if (p->scrape_timeout_ms == 0)
-        p->scrape_timeout_ms = p->scrape_interval_ms < SCRAPE_TIMEOUT_DEFAULT_MS ? p->scrape_interval_ms
-                                                                                 : SCRAPE_TIMEOUT_DEFAULT_MS;
+        p->scrape_timeout_ms =
+            p->scrape_interval_ms < SCRAPE_TIMEOUT_DEFAULT_MS ? p->scrape_interval_ms : SCRAPE_TIMEOUT_DEFAULT_MS;
     return check_scheme(p, err);
 }
 

@@ -8,10 +8,18 @@ struct unit {
     int64_t bytes;
 };
 static const struct unit units[] = {
-    { STR_INIT("EiB"), INT64_C(1) << 60 }, { STR_INIT("PiB"), INT64_C(1) << 50 }, { STR_INIT("TiB"), INT64_C(1) << 40 },
-    { STR_INIT("GiB"), INT64_C(1) << 30 }, { STR_INIT("MiB"), INT64_C(1) << 20 }, { STR_INIT("KiB"), INT64_C(1) << 10 },
-    { STR_INIT("B"), 1 },                  { STR_INIT("EB"), INT64_C(1) << 60 },  { STR_INIT("PB"), INT64_C(1) << 50 },
-    { STR_INIT("TB"), INT64_C(1) << 40 },  { STR_INIT("GB"), INT64_C(1) << 30 },  { STR_INIT("MB"), INT64_C(1) << 20 },
+    { STR_INIT("EiB"), INT64_C(1) << 60 },
+    { STR_INIT("PiB"), INT64_C(1) << 50 },
+    { STR_INIT("TiB"), INT64_C(1) << 40 },
+    { STR_INIT("GiB"), INT64_C(1) << 30 },
+    { STR_INIT("MiB"), INT64_C(1) << 20 },
+    { STR_INIT("KiB"), INT64_C(1) << 10 },
+    { STR_INIT("B"), 1 },
+    { STR_INIT("EB"), INT64_C(1) << 60 },
+    { STR_INIT("PB"), INT64_C(1) << 50 },
+    { STR_INIT("TB"), INT64_C(1) << 40 },
+    { STR_INIT("GB"), INT64_C(1) << 30 },
+    { STR_INIT("MB"), INT64_C(1) << 20 },
     { STR_INIT("KB"), INT64_C(1) << 10 },
 };
 #define UNITS_PRINTED 7 /* the first of them, largest first */
@@ -121,8 +129,14 @@ static bool opt_size_is_zero(const void *value)
 }
 
 const struct bind_scalar size_scalar = {
-    .size = sizeof(int64_t), .parse = size_read, .emit = size_emit, .is_zero = size_is_zero,
+    .size = sizeof(int64_t),
+    .parse = size_read,
+    .emit = size_emit,
+    .is_zero = size_is_zero,
 };
 const struct bind_scalar opt_size_scalar = {
-    .size = sizeof(struct opt_i64), .parse = opt_size_read, .emit = opt_size_emit, .is_zero = opt_size_is_zero,
+    .size = sizeof(struct opt_i64),
+    .parse = opt_size_read,
+    .emit = opt_size_emit,
+    .is_zero = opt_size_is_zero,
 };

@@ -7,7 +7,8 @@ static bool client_type_read(struct binding *b, struct str text, void *out, stru
 {
     (void)b;
     if (!str_eq(text, STR("http")) && !str_eq(text, STR("grpc")))
-        return err_set(err, ERR_INVALID, "expected tracing client type to be to be http or grpc, but got %.*s", STR_ARG(text));
+        return err_set(err, ERR_INVALID, "expected tracing client type to be to be http or grpc, but got %.*s",
+                       STR_ARG(text));
     *(struct str *)out = text;
     return true;
 }
@@ -23,7 +24,10 @@ static bool text_is_zero(const void *value)
 }
 
 static const struct bind_scalar client_type_scalar = {
-    .size = sizeof(struct str), .parse = client_type_read, .emit = text_emit, .is_zero = text_is_zero,
+    .size = sizeof(struct str),
+    .parse = client_type_read,
+    .emit = text_emit,
+    .is_zero = text_is_zero,
 };
 
 #define ROW(kind_, field_, ...) kind_(struct tracing_config, field_, #field_, __VA_ARGS__)
@@ -44,7 +48,8 @@ static bool check(struct binding *b, void *object, struct err *err)
     const struct tracing_config *c = object;
     (void)b;
     if (c->compression.n && !str_eq(c->compression, STR("gzip")))
-        return err_set(err, ERR_INVALID, "invalid compression type %.*s provided, valid options: gzip", STR_ARG(c->compression));
+        return err_set(err, ERR_INVALID, "invalid compression type %.*s provided, valid options: gzip",
+                       STR_ARG(c->compression));
     return true;
 }
 

@@ -12,21 +12,27 @@ static const struct bind route_fields[] = {
     BIND_STRS(struct route_config, group_by, "group_by",
               "Labels whose values make a group; '...' for all labels; [] for one group.", .inherit = true),
     BIND_SCALAR(struct route_config, match, "match", "Old form of matchers: equality.", &match_scalar),
-    BIND_SCALAR(struct route_config, match_re, "match_re", "Old form of matchers: regular expressions.", &match_re_scalar),
-    BIND_SCALAR(struct route_config, matchers, "matchers", "What an alert must match to be routed here.", &matchers_scalar),
-    BIND_STRS(struct route_config, mute_time_intervals, "mute_time_intervals", "Intervals in which nothing is notified."),
-    BIND_STRS(struct route_config, active_time_intervals, "active_time_intervals", "Intervals outside of which nothing is notified."),
-    BIND_BOOL(struct route_config, continues, "continue", "Whether later siblings are tried after this one matched.", .always = true),
-    BIND_LIST(struct route_config, routes, "routes", "Child routes; the first that matches is taken.", &route_config_bind,
-              .go_type = "[]*config.Route"),
+    BIND_SCALAR(struct route_config, match_re, "match_re", "Old form of matchers: regular expressions.",
+                &match_re_scalar),
+    BIND_SCALAR(struct route_config, matchers, "matchers", "What an alert must match to be routed here.",
+                &matchers_scalar),
+    BIND_STRS(struct route_config, mute_time_intervals, "mute_time_intervals",
+              "Intervals in which nothing is notified."),
+    BIND_STRS(struct route_config, active_time_intervals, "active_time_intervals",
+              "Intervals outside of which nothing is notified."),
+    BIND_BOOL(struct route_config, continues, "continue",
+              "Whether later siblings are tried after this one matched.", .always = true),
+    BIND_LIST(struct route_config, routes, "routes", "Child routes; the first that matches is taken.",
+              &route_config_bind, .go_type = "[]*config.Route"),
     BIND_SCALAR(struct route_config, group_wait, "group_wait", "How long a new group waits for more alerts; 30s.",
                 &opt_duration_scalar, .inherit = true),
     BIND_SCALAR(struct route_config, group_interval, "group_interval", "How often a changed group is notified; 5m.",
                 &opt_duration_scalar, .inherit = true),
-    BIND_SCALAR(struct route_config, repeat_interval, "repeat_interval", "How often an unchanged group is notified again; 4h.",
-                &opt_duration_scalar, .inherit = true),
-    BIND_STR_MAP(struct route_config, labels_map, "labels", "Labels of the route, for templates; merged over the parent's.",
-                 .inherit = true, .templated = true),
+    BIND_SCALAR(struct route_config, repeat_interval, "repeat_interval",
+                "How often an unchanged group is notified again; 4h.", &opt_duration_scalar, .inherit = true),
+    BIND_STR_MAP(struct route_config, labels_map, "labels",
+                 "Labels of the route, for templates; merged over the parent's.", .inherit = true,
+                 .templated = true),
 };
 
 static bool label_name_ok(const struct binding *b, struct str name)
@@ -89,9 +95,9 @@ static bool route_check(struct binding *b, void *object, struct err *err)
     return true;
 }
 
-const struct bind_type route_config_bind =
-    BIND_TYPE("config.plain", struct route_config, route_fields, .title = "route", .check = route_check,
-              .line_offset = offsetof(struct route_config, line), .null_offset = offsetof(struct route_config, is_null));
+const struct bind_type route_config_bind = BIND_TYPE(
+    "config.plain", struct route_config, route_fields, .title = "route", .check = route_check,
+    .line_offset = offsetof(struct route_config, line), .null_offset = offsetof(struct route_config, is_null));
 
 /* ---- The tree ---- */
 
@@ -100,7 +106,8 @@ static bool name_fail(const struct route_config *r, const char *what, struct str
     return err_set_at(err, ERR_INVALID, r->line, 0, "undefined %s %s used in route", what, bind_quote(name).text);
 }
 
-bool route_config_check_receivers(const struct route_config *r, route_name_known *known, const void *arg, struct err *err)
+bool route_config_check_receivers(const struct route_config *r, route_name_known *known, const void *arg,
+                                  struct err *err)
 {
     for (size_t i = 0; i < r->routes_count; i++)
         if (!route_config_check_receivers(&r->routes[i], known, arg, err))
@@ -108,8 +115,8 @@ bool route_config_check_receivers(const struct route_config *r, route_name_known
     return r->receiver.n == 0 || known(arg, r->receiver) || name_fail(r, "receiver", r->receiver, err);
 }
 
-static bool check_names(const struct route_config *r, struct str_list names, route_name_known *known, const void *arg,
-                        struct err *err)
+static bool check_names(const struct route_config *r, struct str_list names, route_name_known *known,
+                        const void *arg, struct err *err)
 {
     for (size_t i = 0; i < names.n; i++)
         if (!known(arg, names.v[i]))
@@ -117,7 +124,8 @@ static bool check_names(const struct route_config *r, struct str_list names, rou
     return true;
 }
 
-bool route_config_check_intervals(const struct route_config *r, route_name_known *known, const void *arg, struct err *err)
+bool route_config_check_intervals(const struct route_config *r, route_name_known *known, const void *arg,
+                                  struct err *err)
 {
     for (size_t i = 0; i < r->routes_count; i++)
         if (!route_config_check_intervals(&r->routes[i], known, arg, err))

@@ -66,10 +66,13 @@ const struct bind_type http_tls_config_bind =
 static const struct bind basic_auth_fields[] = {
     BIND_STR(struct http_basic_auth, username, "username", "User name."),
     BIND_STR(struct http_basic_auth, username_file, "username_file", "File of the user name."),
-    BIND_STR(struct http_basic_auth, username_ref, "username_ref", "Name of a secret; no secret manager is available."),
+    BIND_STR(struct http_basic_auth, username_ref, "username_ref",
+             "Name of a secret; no secret manager is available."),
     BIND_SECRET(struct http_basic_auth, password, "password", "Password."),
-    BIND_STR(struct http_basic_auth, password_file, "password_file", "File of the password; read for each request."),
-    BIND_STR(struct http_basic_auth, password_ref, "password_ref", "Name of a secret; no secret manager is available."),
+    BIND_STR(struct http_basic_auth, password_file, "password_file",
+             "File of the password; read for each request."),
+    BIND_STR(struct http_basic_auth, password_ref, "password_ref",
+             "Name of a secret; no secret manager is available."),
 };
 static const struct bind_type basic_auth_bind =
     BIND_TYPE("config.plain", struct http_basic_auth, basic_auth_fields, .title = "basic_auth");
@@ -77,8 +80,10 @@ static const struct bind_type basic_auth_bind =
 static const struct bind authorization_fields[] = {
     BIND_STR(struct http_authorization, type, "type", "Scheme; Bearer if absent."),
     BIND_SECRET(struct http_authorization, credentials, "credentials", "What follows the scheme."),
-    BIND_STR(struct http_authorization, credentials_file, "credentials_file", "File of the credentials; read for each request."),
-    BIND_STR(struct http_authorization, credentials_ref, "credentials_ref", "Name of a secret; no secret manager is available."),
+    BIND_STR(struct http_authorization, credentials_file, "credentials_file",
+             "File of the credentials; read for each request."),
+    BIND_STR(struct http_authorization, credentials_ref, "credentials_ref",
+             "Name of a secret; no secret manager is available."),
 };
 static const struct bind_type authorization_bind =
     BIND_TYPE("config.Authorization", struct http_authorization, authorization_fields, .title = "authorization");
@@ -87,8 +92,10 @@ static const struct bind_type authorization_bind =
 
 static const struct bind proxy_fields[] = {
     BIND_SCALAR(struct http_proxy_config, proxy_url, "proxy_url", "Proxy for all requests.", &http_any_url_scalar),
-    BIND_STR(struct http_proxy_config, no_proxy, "no_proxy", "Hosts, domains and networks that are reached directly; needs proxy_url."),
-    BIND_BOOL(struct http_proxy_config, proxy_from_environment, "proxy_from_environment", "Take proxies from HTTP_PROXY, HTTPS_PROXY and NO_PROXY."),
+    BIND_STR(struct http_proxy_config, no_proxy, "no_proxy",
+             "Hosts, domains and networks that are reached directly; needs proxy_url."),
+    BIND_BOOL(struct http_proxy_config, proxy_from_environment, "proxy_from_environment",
+              "Take proxies from HTTP_PROXY, HTTPS_PROXY and NO_PROXY."),
     BIND_STR_LISTS(struct http_proxy_config, proxy_connect_header, "proxy_connect_header",
                    "Headers sent to proxies in CONNECT requests.", .secret = true, .go_type = "config.ProxyHeader"),
 };
@@ -98,12 +105,15 @@ static bool proxy_check(const struct http_proxy_config *p, struct err *err)
 {
     bool url = p->proxy_url.n != 0;
     if (p->proxy_connect_header.n && !p->proxy_from_environment && !url)
-        return err_set(err, ERR_INVALID, "if proxy_connect_header is configured, proxy_url or proxy_from_environment "
-                                         "must also be configured");
+        return err_set(err, ERR_INVALID,
+                       "if proxy_connect_header is configured, proxy_url or proxy_from_environment "
+                       "must also be configured");
     if (p->proxy_from_environment && url)
-        return err_set(err, ERR_INVALID, "if proxy_from_environment is configured, proxy_url must not be configured");
+        return err_set(err, ERR_INVALID,
+                       "if proxy_from_environment is configured, proxy_url must not be configured");
     if (p->proxy_from_environment && p->no_proxy.n)
-        return err_set(err, ERR_INVALID, "if proxy_from_environment is configured, no_proxy must not be configured");
+        return err_set(err, ERR_INVALID,
+                       "if proxy_from_environment is configured, no_proxy must not be configured");
     if (!url && p->no_proxy.n)
         return err_set(err, ERR_INVALID, "if no_proxy is configured, proxy_url must also be configured");
     return true;
@@ -115,20 +125,30 @@ static const struct bind oauth2_fields[] = {
     BIND_STR(struct http_oauth2_config, client_id, "client_id", "Client identifier."),
     BIND_SECRET(struct http_oauth2_config, client_secret, "client_secret", "Client secret."),
     BIND_STR(struct http_oauth2_config, client_secret_file, "client_secret_file", "File of the client secret."),
-    BIND_STR(struct http_oauth2_config, client_secret_ref, "client_secret_ref", "Name of a secret; no secret manager is available."),
-    BIND_STR(struct http_oauth2_config, client_certificate_key_id, "client_certificate_key_id", "Key identifier in the JWT."),
-    BIND_SECRET(struct http_oauth2_config, client_certificate_key, "client_certificate_key", "Private key (PEM) that signs the JWT."),
-    BIND_STR(struct http_oauth2_config, client_certificate_key_file, "client_certificate_key_file", "File of that key."),
-    BIND_STR(struct http_oauth2_config, client_certificate_key_ref, "client_certificate_key_ref", "Name of a secret; no secret manager is available."),
-    BIND_STR(struct http_oauth2_config, grant_type, "grant_type", "client_credentials (default) or " HTTP_OAUTH2_GRANT_JWT "."),
-    BIND_STR(struct http_oauth2_config, signature_algorithm, "signature_algorithm", "RS256 (default), RS384 or RS512."),
+    BIND_STR(struct http_oauth2_config, client_secret_ref, "client_secret_ref",
+             "Name of a secret; no secret manager is available."),
+    BIND_STR(struct http_oauth2_config, client_certificate_key_id, "client_certificate_key_id",
+             "Key identifier in the JWT."),
+    BIND_SECRET(struct http_oauth2_config, client_certificate_key, "client_certificate_key",
+                "Private key (PEM) that signs the JWT."),
+    BIND_STR(struct http_oauth2_config, client_certificate_key_file, "client_certificate_key_file",
+             "File of that key."),
+    BIND_STR(struct http_oauth2_config, client_certificate_key_ref, "client_certificate_key_ref",
+             "Name of a secret; no secret manager is available."),
+    BIND_STR(struct http_oauth2_config, grant_type, "grant_type",
+             "client_credentials (default) or " HTTP_OAUTH2_GRANT_JWT "."),
+    BIND_STR(struct http_oauth2_config, signature_algorithm, "signature_algorithm",
+             "RS256 (default), RS384 or RS512."),
     BIND_STR(struct http_oauth2_config, iss, "iss", "Issuer of the JWT; client_id if absent."),
     BIND_STR(struct http_oauth2_config, audience, "audience", "Audience of the JWT; token_url if absent."),
-    BIND_TREE(struct http_oauth2_config, claims, "claims", "Further claims of the JWT.", .go_type = "map[string]interface {}"),
+    BIND_TREE(struct http_oauth2_config, claims, "claims", "Further claims of the JWT.",
+              .go_type = "map[string]interface {}"),
     BIND_STRS(struct http_oauth2_config, scopes, "scopes", "Scopes of the token."),
     BIND_STR(struct http_oauth2_config, token_url, "token_url", "Where tokens come from."),
-    BIND_STR_MAP(struct http_oauth2_config, endpoint_params, "endpoint_params", "Further parameters of the token request."),
-    BIND_OBJECT(struct http_oauth2_config, tls_config, "tls_config", "TLS settings of the token request.", &http_tls_config_bind),
+    BIND_STR_MAP(struct http_oauth2_config, endpoint_params, "endpoint_params",
+                 "Further parameters of the token request."),
+    BIND_OBJECT(struct http_oauth2_config, tls_config, "tls_config", "TLS settings of the token request.",
+                &http_tls_config_bind),
     BIND_INLINE(struct http_oauth2_config, proxy, &proxy_bind),
 };
 
@@ -177,12 +197,24 @@ const struct bind_type http_header_config_bind =
 static bool header_is_reserved(struct str canonical)
 {
     static const struct str reserved[] = {
-        STR_INIT("Authorization"), STR_INIT("Host"), STR_INIT("Content-Encoding"), STR_INIT("Content-Length"),
-        STR_INIT("Content-Type"), STR_INIT("User-Agent"), STR_INIT("Connection"), STR_INIT("Keep-Alive"),
-        STR_INIT("Proxy-Authenticate"), STR_INIT("Proxy-Authorization"), STR_INIT("Www-Authenticate"),
-        STR_INIT("Accept-Encoding"), STR_INIT("X-Prometheus-Remote-Write-Version"),
-        STR_INIT("X-Prometheus-Remote-Read-Version"), STR_INIT("X-Prometheus-Scrape-Timeout-Seconds"),
-        STR_INIT("X-Amz-Date"), STR_INIT("X-Amz-Security-Token"), STR_INIT("X-Amz-Content-Sha256"),
+        STR_INIT("Authorization"),
+        STR_INIT("Host"),
+        STR_INIT("Content-Encoding"),
+        STR_INIT("Content-Length"),
+        STR_INIT("Content-Type"),
+        STR_INIT("User-Agent"),
+        STR_INIT("Connection"),
+        STR_INIT("Keep-Alive"),
+        STR_INIT("Proxy-Authenticate"),
+        STR_INIT("Proxy-Authorization"),
+        STR_INIT("Www-Authenticate"),
+        STR_INIT("Accept-Encoding"),
+        STR_INIT("X-Prometheus-Remote-Write-Version"),
+        STR_INIT("X-Prometheus-Remote-Read-Version"),
+        STR_INIT("X-Prometheus-Scrape-Timeout-Seconds"),
+        STR_INIT("X-Amz-Date"),
+        STR_INIT("X-Amz-Security-Token"),
+        STR_INIT("X-Amz-Content-Sha256"),
     };
     for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
         if (str_eq(reserved[i], canonical))
@@ -206,16 +238,22 @@ static bool headers_check(const struct http_client_config *c, struct err *err)
 /* ---- http_config ---- */
 
 static const struct bind client_fields[] = {
-    BIND_POINTER(struct http_client_config, basic_auth, "basic_auth", "HTTP basic authentication.", &basic_auth_bind),
-    BIND_POINTER(struct http_client_config, authorization, "authorization", "The Authorization header.", &authorization_bind),
+    BIND_POINTER(struct http_client_config, basic_auth, "basic_auth", "HTTP basic authentication.",
+                 &basic_auth_bind),
+    BIND_POINTER(struct http_client_config, authorization, "authorization", "The Authorization header.",
+                 &authorization_bind),
     BIND_POINTER(struct http_client_config, oauth2, "oauth2", "OAuth 2.0 tokens.", &oauth2_bind),
     BIND_SECRET(struct http_client_config, bearer_token, "bearer_token", "Old form of authorization.credentials."),
-    BIND_STR(struct http_client_config, bearer_token_file, "bearer_token_file", "Old form of authorization.credentials_file."),
+    BIND_STR(struct http_client_config, bearer_token_file, "bearer_token_file",
+             "Old form of authorization.credentials_file."),
     BIND_OBJECT(struct http_client_config, tls_config, "tls_config", "TLS settings.", &http_tls_config_bind),
-    BIND_BOOL(struct http_client_config, follow_redirects, "follow_redirects", "Follow HTTP 3xx answers.", .fallback = "true", .always = true),
-    BIND_BOOL(struct http_client_config, enable_http2, "enable_http2", "Offer HTTP/2.", .fallback = "true", .always = true),
+    BIND_BOOL(struct http_client_config, follow_redirects, "follow_redirects", "Follow HTTP 3xx answers.",
+              .fallback = "true", .always = true),
+    BIND_BOOL(struct http_client_config, enable_http2, "enable_http2", "Offer HTTP/2.", .fallback = "true",
+              .always = true),
     BIND_INLINE(struct http_client_config, proxy, &proxy_bind),
-    BIND_MAP(struct http_client_config, http_headers, "http_headers", "Further request headers.", &http_header_config_bind, .go_type = "map[string]config.Header"),
+    BIND_MAP(struct http_client_config, http_headers, "http_headers", "Further request headers.",
+             &http_header_config_bind, .go_type = "map[string]config.Header"),
 };
 
 static struct http_authorization *bearer(struct binding *b, struct str token, struct str file)
@@ -237,12 +275,14 @@ static bool authorization_check(struct binding *b, struct http_client_config *c,
     if (c->bearer_token.n || c->bearer_token_file.n)
         return err_set(err, ERR_INVALID, "authorization is not compatible with bearer_token & bearer_token_file");
     if (given(a->credentials, a->credentials_file, a->credentials_ref) > 1)
-        return err_set(err, ERR_INVALID, "at most one of authorization credentials & credentials_file must be configured");
+        return err_set(err, ERR_INVALID,
+                       "at most one of authorization credentials & credentials_file must be configured");
     a->type = str_trim(a->type);
     if (a->type.n == 0)
         a->type = STR("Bearer");
     if (str_eq_nocase(a->type, STR("basic")))
-        return err_set(err, ERR_INVALID, "authorization type cannot be set to \"basic\", use \"basic_auth\" instead");
+        return err_set(err, ERR_INVALID,
+                       "authorization type cannot be set to \"basic\", use \"basic_auth\" instead");
     if (c->basic_auth || c->oauth2)
         return err_set(err, ERR_INVALID, "at most one of basic_auth, oauth2 & authorization must be configured");
     return true;
@@ -272,8 +312,9 @@ bool http_client_config_check(struct binding *b, void *object, struct err *err)
     return proxy_check(&c->proxy, err) && headers_check(c, err);
 }
 
-const struct bind_type http_client_config_bind = BIND_TYPE("config.plain", struct http_client_config, client_fields,
-                                                           .title = "http_config", .check = http_client_config_check);
+const struct bind_type http_client_config_bind =
+    BIND_TYPE("config.plain", struct http_client_config, client_fields, .title = "http_config",
+              .check = http_client_config_check);
 const struct bind_type http_client_config_inline_bind =
     BIND_TYPE("config.plain", struct http_client_config, client_fields);
 
@@ -294,8 +335,9 @@ static bool refuse_ref(struct str ref, const char *what, struct err *err)
 static bool tls_check_build(const struct http_tls_config *c, struct err *err)
 {
     if (c->min_version && c->max_version && c->max_version < c->min_version)
-        return err_set(err, ERR_INVALID, "tls_config.max_version must be greater than or equal to "
-                                         "tls_config.min_version if both are specified");
+        return err_set(err, ERR_INVALID,
+                       "tls_config.max_version must be greater than or equal to "
+                       "tls_config.min_version if both are specified");
     return refuse_ref(c->ca_ref, "CA", err) && refuse_ref(c->cert_ref, "client certificate", err) &&
            refuse_ref(c->key_ref, "client key", err);
 }

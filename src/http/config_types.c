@@ -86,11 +86,20 @@ static void any_url_emit(struct yaml_emitter *e, const void *value)
 }
 
 const struct bind_scalar http_url_scalar = {
-    .size = sizeof(struct str), .parse = url_parse, .emit = text_emit, .is_zero = text_is_zero,
+    .size = sizeof(struct str),
+    .parse = url_parse,
+    .emit = text_emit,
+    .is_zero = text_is_zero,
 };
 const struct bind_scalar http_secret_url_scalar = {
-    .size = sizeof(struct str), .parse = secret_url_parse, .emit = secret_emit, .is_zero = text_is_zero,
+    .size = sizeof(struct str),
+    .parse = secret_url_parse,
+    .emit = secret_emit,
+    .is_zero = text_is_zero,
 };
 const struct bind_scalar http_any_url_scalar = {
-    .size = sizeof(struct str), .parse = any_url_parse, .emit = any_url_emit, .is_zero = text_is_zero,
+    .size = sizeof(struct str),
+    .parse = any_url_parse,
+    .emit = any_url_emit,
+    .is_zero = text_is_zero,
 };

@@ -30,7 +30,10 @@ static const struct str cipher_suites[] = {
     STR_INIT("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"),
 };
 static const struct str curves[] = {
-    STR_INIT("CurveP256"), STR_INIT("CurveP384"), STR_INIT("CurveP521"), STR_INIT("X25519"),
+    STR_INIT("CurveP256"),
+    STR_INIT("CurveP384"),
+    STR_INIT("CurveP521"),
+    STR_INIT("X25519"),
 };
 
 static bool in_list(const struct str *list, size_t n, struct str name)
@@ -77,33 +80,44 @@ static bool names_is_zero(const void *value)
 }
 
 static const struct bind_scalar cipher_suites_scalar = {
-    .go_type = "[]web.Cipher", .size = sizeof(struct str_list), .parse_node = cipher_suites_read, .emit = names_emit, .is_zero = names_is_zero,
+    .go_type = "[]web.Cipher",
+    .size = sizeof(struct str_list),
+    .parse_node = cipher_suites_read,
+    .emit = names_emit,
+    .is_zero = names_is_zero,
 };
 static const struct bind_scalar curves_scalar = {
-    .go_type = "[]web.Curve", .size = sizeof(struct str_list), .parse_node = curves_read, .emit = names_emit, .is_zero = names_is_zero,
+    .go_type = "[]web.Curve",
+    .size = sizeof(struct str_list),
+    .parse_node = curves_read,
+    .emit = names_emit,
+    .is_zero = names_is_zero,
 };
 
-#define VERSION_ROWS(low_, high_)                                                                  \
-    BIND_ENUM(struct web_tls_config, min_version, "min_version", "Lowest TLS version.",            \
-              http_tls_version_names, "unknown TLS version: ", .fallback = low_),                  \
-    BIND_ENUM(struct web_tls_config, max_version, "max_version", "Highest TLS version.",           \
-              http_tls_version_names, "unknown TLS version: ", .fallback = high_)
-#define TLS_ROWS                                                                                   \
-    BIND_STR(struct web_tls_config, cert, "cert", "Certificate (PEM)."),                           \
-    BIND_SECRET(struct web_tls_config, key, "key", "Key of the certificate (PEM)."),               \
-    BIND_STR(struct web_tls_config, cert_file, "cert_file", "File of the certificate; read again when it changes."), \
-    BIND_STR(struct web_tls_config, key_file, "key_file", "File of the key."),                     \
-    BIND_STR(struct web_tls_config, client_auth_type, "client_auth_type",                          \
-             "NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven or "  \
-             "RequireAndVerifyClientCert."),                                                       \
-    BIND_STR(struct web_tls_config, client_ca, "client_ca", "CA of client certificates (PEM)."),   \
-    BIND_STR(struct web_tls_config, client_ca_file, "client_ca_file", "File of that CA."),         \
-    BIND_STRS(struct web_tls_config, client_allowed_sans, "client_allowed_sans",                   \
-              "Names of which a client certificate must have one."),                               \
-    BIND_SCALAR(struct web_tls_config, cipher_suites, "cipher_suites", "Suites for TLS 1.2.", &cipher_suites_scalar), \
-    BIND_BOOL(struct web_tls_config, prefer_server_cipher_suites, "prefer_server_cipher_suites",   \
-              "Whether the server's order of suites decides.", .fallback = "true"),                \
-    BIND_SCALAR(struct web_tls_config, curve_preferences, "curve_preferences", "Elliptic curves, best first.", &curves_scalar)
+#define VERSION_ROWS(low_, high_) \
+    BIND_ENUM(struct web_tls_config, min_version, "min_version", "Lowest TLS version.", http_tls_version_names, \
+              "unknown TLS version: ", .fallback = low_), \
+        BIND_ENUM(struct web_tls_config, max_version, "max_version", "Highest TLS version.", \
+                  http_tls_version_names, "unknown TLS version: ", .fallback = high_)
+#define TLS_ROWS \
+    BIND_STR(struct web_tls_config, cert, "cert", "Certificate (PEM)."), \
+        BIND_SECRET(struct web_tls_config, key, "key", "Key of the certificate (PEM)."), \
+        BIND_STR(struct web_tls_config, cert_file, "cert_file", \
+                 "File of the certificate; read again when it changes."), \
+        BIND_STR(struct web_tls_config, key_file, "key_file", "File of the key."), \
+        BIND_STR(struct web_tls_config, client_auth_type, "client_auth_type", \
+                 "NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven or " \
+                 "RequireAndVerifyClientCert."), \
+        BIND_STR(struct web_tls_config, client_ca, "client_ca", "CA of client certificates (PEM)."), \
+        BIND_STR(struct web_tls_config, client_ca_file, "client_ca_file", "File of that CA."), \
+        BIND_STRS(struct web_tls_config, client_allowed_sans, "client_allowed_sans", \
+                  "Names of which a client certificate must have one."), \
+        BIND_SCALAR(struct web_tls_config, cipher_suites, "cipher_suites", "Suites for TLS 1.2.", \
+                    &cipher_suites_scalar), \
+        BIND_BOOL(struct web_tls_config, prefer_server_cipher_suites, "prefer_server_cipher_suites", \
+                  "Whether the server's order of suites decides.", .fallback = "true"), \
+        BIND_SCALAR(struct web_tls_config, curve_preferences, "curve_preferences", "Elliptic curves, best first.", \
+                    &curves_scalar)
 
 static const struct bind web_tls_fields[] = { TLS_ROWS, VERSION_ROWS("TLS12", "TLS13") };
 static const struct bind cluster_tls_fields[] = { TLS_ROWS, VERSION_ROWS(NULL, NULL) };
@@ -151,11 +165,12 @@ static bool tls_is_configured(const struct web_tls_config *c)
 
 static bool tls_check(struct web_tls_config *c, struct err *err)
 {
-    if (!one_form(c->cert, "cert", c->cert_file, "cert_file", err) || !one_form(c->key, "key", c->key_file, "key_file", err) ||
-        !client_auth_of(c, err))
+    if (!one_form(c->cert, "cert", c->cert_file, "cert_file", err) ||
+        !one_form(c->key, "key", c->key_file, "key_file", err) || !client_auth_of(c, err))
         return false;
     bool ca = c->client_ca.n || c->client_ca_file.n;
-    bool verifies = c->client_auth == WEB_CLIENT_AUTH_VERIFY_IF_GIVEN || c->client_auth == WEB_CLIENT_AUTH_REQUIRE_AND_VERIFY;
+    bool verifies =
+        c->client_auth == WEB_CLIENT_AUTH_VERIFY_IF_GIVEN || c->client_auth == WEB_CLIENT_AUTH_REQUIRE_AND_VERIFY;
     if (c->client_ca.n && c->client_ca_file.n)
         return err_set(err, ERR_INVALID, "only one of client_ca and client_ca_file must be configured");
     if (ca && !verifies)
@@ -177,7 +192,8 @@ static void tls_resolve(struct web_tls_config *c, struct str base, struct arena 
 /* ---- HTTP, users, rates ---- */
 
 static const struct bind web_http_fields[] = {
-    BIND_BOOL(struct web_http_config, http2, "http2", "HTTP/2 with TLS.", .fallback = "true", .inactive = "accepted, but HTTP/2 is not served"),
+    BIND_BOOL(struct web_http_config, http2, "http2", "HTTP/2 with TLS.", .fallback = "true",
+              .inactive = "accepted, but HTTP/2 is not served"),
     BIND_STR_MAP(struct web_http_config, headers, "headers", "Headers of all responses."),
 };
 static const struct bind_type web_http_bind =
@@ -224,7 +240,8 @@ static bool headers_check(const struct str_map *headers, struct err *err)
         const struct str *values = known[k].values;
         if (values[0].n == 0 || str_eq(values[0], value) || (values[1].n && str_eq(values[1], value)))
             continue;
-        return err_set(err, ERR_INVALID, "invalid value for %.*s. Expected one of: [\"%.*s\"%s%.*s%s], but got: \"%.*s\"",
+        return err_set(err, ERR_INVALID,
+                       "invalid value for %.*s. Expected one of: [\"%.*s\"%s%.*s%s], but got: \"%.*s\"",
                        STR_ARG(name), STR_ARG(values[0]), values[1].n ? " \"" : "", STR_ARG(values[1]),
                        values[1].n ? "\"" : "", STR_ARG(value));
     }
@@ -242,17 +259,19 @@ static bool hash_check(struct str hash, struct err *err)
     if (hash.n < BCRYPT_BYTES_MIN)
         return err_set(err, ERR_INVALID, "crypto/bcrypt: hashedSecret too short to be a bcrypted password");
     if (hash.p[0] != '$')
-        return err_set(err, ERR_INVALID, "crypto/bcrypt: bcrypt hashes must start with '$', but hashedSecret started with '%c'",
+        return err_set(err, ERR_INVALID,
+                       "crypto/bcrypt: bcrypt hashes must start with '$', but hashedSecret started with '%c'",
                        hash.p[0]);
     if (hash.p[1] > '2')
-        return err_set(err, ERR_INVALID, "crypto/bcrypt: bcrypt algorithm version '%c' requested is newer than current version '2'",
+        return err_set(err, ERR_INVALID,
+                       "crypto/bcrypt: bcrypt algorithm version '%c' requested is newer than current version '2'",
                        hash.p[1]);
     struct str digits = str_sub(hash, hash.p[2] == '$' ? 3 : 4, 2);
     if (!num_parse_i64(digits, 10, &cost))
         return err_set(err, ERR_INVALID, "strconv.Atoi: parsing %s: invalid syntax", bind_quote(digits).text);
     if (cost < BCRYPT_COST_MIN || cost > BCRYPT_COST_MAX)
-        return err_set(err, ERR_INVALID, "crypto/bcrypt: cost %lld is outside allowed range (%d,%d)", (long long)cost,
-                       BCRYPT_COST_MIN, BCRYPT_COST_MAX);
+        return err_set(err, ERR_INVALID, "crypto/bcrypt: cost %lld is outside allowed range (%d,%d)",
+                       (long long)cost, BCRYPT_COST_MIN, BCRYPT_COST_MAX);
     return true;
 }
 
@@ -267,8 +286,8 @@ static bool users_check(const struct str_map *users, struct err *err)
 /* ---- Files ---- */
 
 /* Strings are borrowed from the document, which is given up here: everything moves into the caller's arena. */
-static bool parse_file(struct arena *a, struct str text, struct notices *notices, const struct bind_type *type, void *out,
-                       const struct yaml_node **root, struct yaml_doc *doc, struct err *err)
+static bool parse_file(struct arena *a, struct str text, struct notices *notices, const struct bind_type *type,
+                       void *out, const struct yaml_node **root, struct yaml_doc *doc, struct err *err)
 {
     struct binding b = { .arena = a, .notices = notices };
     if (text.n > WEB_CONFIG_BYTES_MAX)
@@ -303,7 +322,8 @@ static void keep_map(struct arena *a, struct str_map *m)
 
 static void keep_tls(struct arena *a, struct web_tls_config *c)
 {
-    struct str *texts[] = { &c->cert, &c->key, &c->cert_file, &c->key_file, &c->client_auth_type, &c->client_ca, &c->client_ca_file };
+    struct str *texts[] = { &c->cert,      &c->key,           &c->cert_file, &c->key_file, &c->client_auth_type,
+                            &c->client_ca, &c->client_ca_file };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         keep(a, texts[i]);
     keep_list(a, &c->client_allowed_sans);
@@ -311,8 +331,8 @@ static void keep_tls(struct arena *a, struct web_tls_config *c)
     keep_list(a, &c->curve_preferences);
 }
 
-bool web_config_parse(struct arena *a, struct str text, struct str base, struct notices *notices, struct web_config *out,
-                      struct err *err)
+bool web_config_parse(struct arena *a, struct str text, struct str base, struct notices *notices,
+                      struct web_config *out, struct err *err)
 {
     struct yaml_doc doc = { 0 };
     const struct yaml_node *root = NULL;
@@ -336,20 +356,24 @@ struct cluster_file {
     struct http_tls_config *client;
 };
 static const struct bind cluster_fields[] = {
-    BIND_POINTER(struct cluster_file, server, "tls_server_config", "TLS toward members that connect here.", &cluster_server_bind),
-    BIND_POINTER(struct cluster_file, client, "tls_client_config", "TLS toward members that this one connects to.", &http_tls_config_bind),
+    BIND_POINTER(struct cluster_file, server, "tls_server_config", "TLS toward members that connect here.",
+                 &cluster_server_bind),
+    BIND_POINTER(struct cluster_file, client, "tls_client_config", "TLS toward members that this one connects to.",
+                 &http_tls_config_bind),
 };
 const struct bind_type cluster_tls_config_bind =
     BIND_TYPE("cluster.TLSTransportConfig", struct cluster_file, cluster_fields, .title = "cluster TLS file");
 
 static void keep_client(struct arena *a, struct http_tls_config *c)
 {
-    struct str *texts[] = { &c->ca, &c->cert, &c->key, &c->ca_file, &c->cert_file, &c->key_file, &c->ca_ref, &c->cert_ref, &c->key_ref, &c->server_name };
+    struct str *texts[] = { &c->ca,       &c->cert,   &c->key,      &c->ca_file, &c->cert_file,
+                            &c->key_file, &c->ca_ref, &c->cert_ref, &c->key_ref, &c->server_name };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         keep(a, texts[i]);
 }
 
-static bool cluster_check(const struct cluster_file *f, const struct yaml_node *root, struct cluster_tls_config *out, struct err *err)
+static bool cluster_check(const struct cluster_file *f, const struct yaml_node *root,
+                          struct cluster_tls_config *out, struct err *err)
 {
     const struct yaml_node *client = yaml_get(root, STR("tls_client_config"));
     if (!f->server)
@@ -369,7 +393,8 @@ bool cluster_tls_config_parse(struct arena *a, struct str text, struct str base,
     const struct yaml_node *root = NULL;
     struct cluster_file file = { 0 };
     *out = (struct cluster_tls_config){ 0 };
-    bool ok = parse_file(a, text, notices, &cluster_tls_config_bind, &file, &root, &doc, err) && cluster_check(&file, root, out, err);
+    bool ok = parse_file(a, text, notices, &cluster_tls_config_bind, &file, &root, &doc, err) &&
+              cluster_check(&file, root, out, err);
     if (ok) {
         keep_tls(a, &out->server);
         keep_client(a, &out->client);

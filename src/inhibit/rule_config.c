@@ -6,12 +6,18 @@
 
 static const struct bind rule_fields[] = {
     BIND_STR(struct inhibit_rule_config, name, "name", "For logs and metrics; should be unique."),
-    BIND_SCALAR(struct inhibit_rule_config, source_match, "source_match", "Old form of source_matchers: equality.", &match_scalar),
-    BIND_SCALAR(struct inhibit_rule_config, source_match_re, "source_match_re", "Old form of source_matchers: regexes.", &match_re_scalar),
-    BIND_SCALAR(struct inhibit_rule_config, source_matchers, "source_matchers", "What an alert must match to inhibit others.", &matchers_scalar),
-    BIND_SCALAR(struct inhibit_rule_config, target_match, "target_match", "Old form of target_matchers: equality.", &match_scalar),
-    BIND_SCALAR(struct inhibit_rule_config, target_match_re, "target_match_re", "Old form of target_matchers: regexes.", &match_re_scalar),
-    BIND_SCALAR(struct inhibit_rule_config, target_matchers, "target_matchers", "What an alert must match to be inhibited.", &matchers_scalar),
+    BIND_SCALAR(struct inhibit_rule_config, source_match, "source_match", "Old form of source_matchers: equality.",
+                &match_scalar),
+    BIND_SCALAR(struct inhibit_rule_config, source_match_re, "source_match_re",
+                "Old form of source_matchers: regexes.", &match_re_scalar),
+    BIND_SCALAR(struct inhibit_rule_config, source_matchers, "source_matchers",
+                "What an alert must match to inhibit others.", &matchers_scalar),
+    BIND_SCALAR(struct inhibit_rule_config, target_match, "target_match", "Old form of target_matchers: equality.",
+                &match_scalar),
+    BIND_SCALAR(struct inhibit_rule_config, target_match_re, "target_match_re",
+                "Old form of target_matchers: regexes.", &match_re_scalar),
+    BIND_SCALAR(struct inhibit_rule_config, target_matchers, "target_matchers",
+                "What an alert must match to be inhibited.", &matchers_scalar),
     BIND_STRS(struct inhibit_rule_config, equal, "equal", "Labels that must be equal on both sides."),
 };
 
@@ -42,5 +48,5 @@ static bool rule_check(struct binding *b, void *object, struct err *err)
 }
 
 const struct bind_type inhibit_rule_config_bind =
-    BIND_TYPE("common.plain", struct inhibit_rule_config, rule_fields, .title = "inhibit_rules", .check = rule_check,
-              .line_offset = offsetof(struct inhibit_rule_config, line));
+    BIND_TYPE("common.plain", struct inhibit_rule_config, rule_fields, .title = "inhibit_rules",
+              .check = rule_check, .line_offset = offsetof(struct inhibit_rule_config, line));

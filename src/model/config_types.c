@@ -64,13 +64,22 @@ static void go_duration_emit(struct yaml_emitter *e, const void *value)
 }
 
 const struct bind_scalar duration_scalar = {
-    .size = sizeof(int64_t), .parse = duration_read, .emit = duration_emit, .is_zero = i64_is_zero,
+    .size = sizeof(int64_t),
+    .parse = duration_read,
+    .emit = duration_emit,
+    .is_zero = i64_is_zero,
 };
 const struct bind_scalar opt_duration_scalar = {
-    .size = sizeof(struct opt_i64), .parse = opt_duration_read, .emit = opt_duration_emit, .is_zero = opt_is_zero,
+    .size = sizeof(struct opt_i64),
+    .parse = opt_duration_read,
+    .emit = opt_duration_emit,
+    .is_zero = opt_is_zero,
 };
 const struct bind_scalar go_duration_scalar = {
-    .size = sizeof(int64_t), .parse = go_duration_read, .emit = go_duration_emit, .is_zero = i64_is_zero,
+    .size = sizeof(int64_t),
+    .parse = go_duration_read,
+    .emit = go_duration_emit,
+    .is_zero = i64_is_zero,
 };
 
 /* ---- Matchers ---- */
@@ -91,17 +100,21 @@ static void keep_matchers(struct binding *b, struct matchers ms)
 static void notice_matchers(struct binding *b, const struct yaml_node *node, const struct matcher_notice *n)
 {
     struct notice_field fields[] = {
-        { "input", node->text }, { "origin", STR("config") }, { "err", err_text(&n->utf8_err) }, { "suggestion", n->suggestion },
+        { "input", node->text },
+        { "origin", STR("config") },
+        { "err", err_text(&n->utf8_err) },
+        { "suggestion", n->suggestion },
     };
     if (n->disagreement)
         notice_add(b->notices, NOTICE_WARNING, node->line, fields, 2, "Matchers input has disagreement");
     else if (n->classic_used)
-        notice_add(b->notices, NOTICE_WARNING, node->line, fields, ARRAY_LEN(fields),
-                   "Alertmanager is moving to a new parser for labels and matchers, and this input is incompatible. "
-                   "Alertmanager has instead parsed the input using the classic matchers parser as a fallback. To make "
-                   "this input compatible with the UTF-8 matchers parser please make sure all regular expressions and "
-                   "values are double-quoted and backslashes are escaped. If you are still seeing this message please "
-                   "open an issue.");
+        notice_add(
+            b->notices, NOTICE_WARNING, node->line, fields, ARRAY_LEN(fields),
+            "Alertmanager is moving to a new parser for labels and matchers, and this input is incompatible. "
+            "Alertmanager has instead parsed the input using the classic matchers parser as a fallback. To make "
+            "this input compatible with the UTF-8 matchers parser please make sure all regular expressions and "
+            "values are double-quoted and backslashes are escaped. If you are still seeing this message please "
+            "open an issue.");
 }
 
 static enum bind_result read_line(struct binding *b, const struct yaml_node *node, struct matchers *out)
@@ -167,7 +180,11 @@ static bool matchers_is_zero(const void *value)
 }
 
 const struct bind_scalar matchers_scalar = {
-    .go_type = "[]string", .size = sizeof(struct matchers), .parse_node = matchers_read, .emit = matchers_emit, .is_zero = matchers_is_zero,
+    .go_type = "[]string",
+    .size = sizeof(struct matchers),
+    .parse_node = matchers_read,
+    .emit = matchers_emit,
+    .is_zero = matchers_is_zero,
 };
 
 /* ---- match and match_re ---- */
@@ -262,8 +279,16 @@ static bool match_is_zero(const void *value)
 }
 
 const struct bind_scalar match_scalar = {
-    .go_type = "map[string]string", .size = sizeof(struct match_map), .parse_node = match_read, .emit = match_emit, .is_zero = match_is_zero,
+    .go_type = "map[string]string",
+    .size = sizeof(struct match_map),
+    .parse_node = match_read,
+    .emit = match_emit,
+    .is_zero = match_is_zero,
 };
 const struct bind_scalar match_re_scalar = {
-    .go_type = "config.plain", .size = sizeof(struct match_map), .parse_node = match_re_read, .emit = match_emit, .is_zero = match_is_zero,
+    .go_type = "config.plain",
+    .size = sizeof(struct match_map),
+    .parse_node = match_re_read,
+    .emit = match_emit,
+    .is_zero = match_is_zero,
 };

@@ -55,16 +55,28 @@ static void numbers_emit(struct yaml_emitter *e, const void *value)
 }
 
 static const struct bind_scalar weekdays_scalar = {
-    .size = sizeof(struct interval_range), .parse = weekdays_read, .emit = weekdays_emit, .is_zero = range_is_zero,
+    .size = sizeof(struct interval_range),
+    .parse = weekdays_read,
+    .emit = weekdays_emit,
+    .is_zero = range_is_zero,
 };
 static const struct bind_scalar days_scalar = {
-    .size = sizeof(struct interval_range), .parse = days_read, .emit = numbers_emit, .is_zero = range_is_zero,
+    .size = sizeof(struct interval_range),
+    .parse = days_read,
+    .emit = numbers_emit,
+    .is_zero = range_is_zero,
 };
 static const struct bind_scalar months_scalar = {
-    .size = sizeof(struct interval_range), .parse = months_read, .emit = numbers_emit, .is_zero = range_is_zero,
+    .size = sizeof(struct interval_range),
+    .parse = months_read,
+    .emit = numbers_emit,
+    .is_zero = range_is_zero,
 };
 static const struct bind_scalar years_scalar = {
-    .size = sizeof(struct interval_range), .parse = years_read, .emit = numbers_emit, .is_zero = range_is_zero,
+    .size = sizeof(struct interval_range),
+    .parse = years_read,
+    .emit = numbers_emit,
+    .is_zero = range_is_zero,
 };
 
 /* ---- times ---- */
@@ -101,8 +113,9 @@ static bool time_emit(struct yaml_emitter *e, const void *object)
     return true;
 }
 
-static const struct bind_type time_bind = BIND_TYPE("timeinterval.yamlTimeRange", struct interval_time_config, time_fields,
-                                                    .title = "times", .check = time_check, .emit_short = time_emit);
+static const struct bind_type time_bind =
+    BIND_TYPE("timeinterval.yamlTimeRange", struct interval_time_config, time_fields, .title = "times",
+              .check = time_check, .emit_short = time_emit);
 
 /* ---- One interval ---- */
 
@@ -138,15 +151,20 @@ static bool location_is_zero(const void *value)
 }
 
 static const struct bind_scalar location_scalar = {
-    .size = sizeof(struct str), .parse_node = location_read, .emit = location_emit, .is_zero = location_is_zero,
+    .size = sizeof(struct str),
+    .parse_node = location_read,
+    .emit = location_emit,
+    .is_zero = location_is_zero,
 };
 
 static const struct bind interval_fields[] = {
-    BIND_LIST(struct interval_config, times, "times", "Times of day.", &time_bind, .go_type = "[]timeinterval.TimeRange"),
+    BIND_LIST(struct interval_config, times, "times", "Times of day.", &time_bind,
+              .go_type = "[]timeinterval.TimeRange"),
     BIND_SCALARS(struct interval_config, weekdays, "weekdays", "Names of days, or ranges such as monday:friday.",
                  &weekdays_scalar, .flow = true, .go_type = "[]timeinterval.WeekdayRange"),
-    BIND_SCALARS(struct interval_config, days_of_month, "days_of_month", "1 to 31, negative from the month's end, or ranges.",
-                 &days_scalar, .flow = true, .go_type = "[]timeinterval.DayOfMonthRange"),
+    BIND_SCALARS(struct interval_config, days_of_month, "days_of_month",
+                 "1 to 31, negative from the month's end, or ranges.", &days_scalar, .flow = true,
+                 .go_type = "[]timeinterval.DayOfMonthRange"),
     BIND_SCALARS(struct interval_config, months, "months", "Names or numbers of months, or ranges.", &months_scalar,
                  .flow = true, .go_type = "[]timeinterval.MonthRange"),
     BIND_SCALARS(struct interval_config, years, "years", "Years, or ranges.", &years_scalar, .flow = true,
@@ -161,8 +179,9 @@ static const struct bind_type interval_bind =
 
 static const struct bind named_fields[] = {
     BIND_STR(struct named_interval_config, name, "name", "What routes call it.", .always = true),
-    BIND_LIST(struct named_interval_config, intervals, "time_intervals", "It is in if any of these contains the time.",
-              &interval_bind, .always = true, .go_type = "[]timeinterval.TimeInterval"),
+    BIND_LIST(struct named_interval_config, intervals, "time_intervals",
+              "It is in if any of these contains the time.", &interval_bind, .always = true,
+              .go_type = "[]timeinterval.TimeInterval"),
 };
 
 static struct interval_ranges ranges(const struct interval_range *v, size_t n)

@@ -26,16 +26,16 @@
 const struct receiver_config_row receiver_config_rows[RECEIVER_KINDS] = {
     [RECEIVER_WEBHOOK] = { RECEIVER_WEBHOOK, "webhook", "webhook_configs", &webhook_config_bind, true,
                            "missing webhook config", webhook_config_finish },
-    [RECEIVER_EMAIL] = { RECEIVER_EMAIL, "email", "email_configs", &email_config_bind, false, "missing email config",
-                         email_config_finish },
+    [RECEIVER_EMAIL] = { RECEIVER_EMAIL, "email", "email_configs", &email_config_bind, false,
+                         "missing email config", email_config_finish },
     [RECEIVER_PAGERDUTY] = { RECEIVER_PAGERDUTY, "pagerduty", "pagerduty_configs", &pagerduty_config_bind, true,
                              "missing pagerduty config", pagerduty_config_finish },
     [RECEIVER_OPSGENIE] = { RECEIVER_OPSGENIE, "opsgenie", "opsgenie_configs", &opsgenie_config_bind, true,
                             "missing opsgenie config", opsgenie_config_finish },
     [RECEIVER_WECHAT] = { RECEIVER_WECHAT, "wechat", "wechat_configs", &wechat_config_bind, false,
                           "missing wechat config", wechat_config_finish },
-    [RECEIVER_SLACK] = { RECEIVER_SLACK, "slack", "slack_configs", &slack_config_bind, false, "missing slack config",
-                         slack_config_finish },
+    [RECEIVER_SLACK] = { RECEIVER_SLACK, "slack", "slack_configs", &slack_config_bind, false,
+                         "missing slack config", slack_config_finish },
     [RECEIVER_VICTOROPS] = { RECEIVER_VICTOROPS, "victorops", "victorops_configs", &victorops_config_bind, true,
                              "missing victorops config", victorops_config_finish },
     [RECEIVER_PUSHOVER] = { RECEIVER_PUSHOVER, "pushover", "pushover_configs", &pushover_config_bind, true,
@@ -54,19 +54,19 @@ const struct receiver_config_row receiver_config_rows[RECEIVER_KINDS] = {
                              "missing msteamsv2 config", msteamsv2_config_finish },
     [RECEIVER_JIRA] = { RECEIVER_JIRA, "jira", "jira_configs", &jira_config_bind, true, "missing jira config",
                         jira_config_finish },
-    [RECEIVER_INCIDENTIO] = { RECEIVER_INCIDENTIO, "incidentio", "incidentio_configs", &incidentio_config_bind, true,
-                              "missing incidentio config", incidentio_config_finish },
-    [RECEIVER_ROCKETCHAT] = { RECEIVER_ROCKETCHAT, "rocketchat", "rocketchat_configs", &rocketchat_config_bind, false,
-                              "missing rocketchat config", rocketchat_config_finish },
-    [RECEIVER_MATTERMOST] = { RECEIVER_MATTERMOST, "mattermost", "mattermost_configs", &mattermost_config_bind, true,
-                              "missing mattermost config", mattermost_config_finish },
+    [RECEIVER_INCIDENTIO] = { RECEIVER_INCIDENTIO, "incidentio", "incidentio_configs", &incidentio_config_bind,
+                              true, "missing incidentio config", incidentio_config_finish },
+    [RECEIVER_ROCKETCHAT] = { RECEIVER_ROCKETCHAT, "rocketchat", "rocketchat_configs", &rocketchat_config_bind,
+                              false, "missing rocketchat config", rocketchat_config_finish },
+    [RECEIVER_MATTERMOST] = { RECEIVER_MATTERMOST, "mattermost", "mattermost_configs", &mattermost_config_bind,
+                              true, "missing mattermost config", mattermost_config_finish },
 };
 
 const enum receiver_kind receiver_check_order[RECEIVER_KINDS] = {
-    RECEIVER_WEBHOOK,   RECEIVER_EMAIL,     RECEIVER_SLACK,      RECEIVER_PUSHOVER, RECEIVER_PAGERDUTY,
-    RECEIVER_INCIDENTIO, RECEIVER_OPSGENIE, RECEIVER_WECHAT,     RECEIVER_VICTOROPS, RECEIVER_SNS,
-    RECEIVER_TELEGRAM,  RECEIVER_DISCORD,   RECEIVER_WEBEX,      RECEIVER_MSTEAMS,  RECEIVER_MSTEAMSV2,
-    RECEIVER_JIRA,      RECEIVER_ROCKETCHAT, RECEIVER_MATTERMOST,
+    RECEIVER_WEBHOOK,    RECEIVER_EMAIL,      RECEIVER_SLACK,      RECEIVER_PUSHOVER,  RECEIVER_PAGERDUTY,
+    RECEIVER_INCIDENTIO, RECEIVER_OPSGENIE,   RECEIVER_WECHAT,     RECEIVER_VICTOROPS, RECEIVER_SNS,
+    RECEIVER_TELEGRAM,   RECEIVER_DISCORD,    RECEIVER_WEBEX,      RECEIVER_MSTEAMS,   RECEIVER_MSTEAMSV2,
+    RECEIVER_JIRA,       RECEIVER_ROCKETCHAT, RECEIVER_MATTERMOST,
 };
 
 /* ---- host:port ---- */
@@ -122,7 +122,10 @@ static bool smarthost_is_zero(const void *value)
 }
 
 const struct bind_scalar smtp_smarthost_scalar = {
-    .size = sizeof(struct smtp_smarthost), .parse = smarthost_read, .emit = smarthost_emit, .is_zero = smarthost_is_zero,
+    .size = sizeof(struct smtp_smarthost),
+    .parse = smarthost_read,
+    .emit = smarthost_emit,
+    .is_zero = smarthost_is_zero,
 };
 
 /* ---- sigv4 ---- */
@@ -142,8 +145,9 @@ static bool sigv4_check(struct binding *b, void *object, struct err *err)
     const struct sigv4_config *c = object;
     (void)b;
     if ((c->access_key.n == 0) != (c->secret_key.n == 0))
-        return err_set(err, ERR_INVALID, "must provide a AWS SigV4 Access key and Secret Key if credentials are "
-                                         "specified in the SigV4 config");
+        return err_set(err, ERR_INVALID,
+                       "must provide a AWS SigV4 Access key and Secret Key if credentials are "
+                       "specified in the SigV4 config");
     return true;
 }
 
@@ -155,7 +159,8 @@ const struct bind_type sigv4_config_bind =
 #define GLOBAL(kind_, field_, ...) kind_(struct receiver_defaults, field_, #field_, __VA_ARGS__)
 
 static const struct bind defaults_fields[] = {
-    GLOBAL(BIND_POINTER, http_config, "HTTP client settings of receivers that have none of their own.", &http_client_config_bind),
+    GLOBAL(BIND_POINTER, http_config, "HTTP client settings of receivers that have none of their own.",
+           &http_client_config_bind),
     GLOBAL(BIND_SCALAR, jira_api_url, "API of Jira.", &http_url_scalar),
     GLOBAL(BIND_STR, smtp_from, "Sender of mails."),
     GLOBAL(BIND_STR, smtp_hello, "Name in the SMTP greeting.", .fallback = "localhost"),
@@ -166,30 +171,40 @@ static const struct bind defaults_fields[] = {
     GLOBAL(BIND_SECRET, smtp_auth_secret, "Secret of CRAM-MD5."),
     GLOBAL(BIND_STR, smtp_auth_secret_file, "File of the secret."),
     GLOBAL(BIND_STR, smtp_auth_identity, "Identity of PLAIN."),
-    GLOBAL(BIND_BOOL, smtp_require_tls, "Refuse servers that do not offer STARTTLS.", .fallback = "true", .always = true),
-    GLOBAL(BIND_OBJECT, smtp_tls_config, "TLS settings of mail servers; relative paths are not resolved.", &http_tls_config_bind, .always = true),
+    GLOBAL(BIND_BOOL, smtp_require_tls, "Refuse servers that do not offer STARTTLS.", .fallback = "true",
+           .always = true),
+    GLOBAL(BIND_OBJECT, smtp_tls_config, "TLS settings of mail servers; relative paths are not resolved.",
+           &http_tls_config_bind, .always = true),
     GLOBAL(BIND_TRISTATE, smtp_force_implicit_tls, "TLS from the first byte; if absent: on port 465."),
     GLOBAL(BIND_SCALAR, slack_api_url, "Slack webhook.", &http_secret_url_scalar),
     GLOBAL(BIND_STR, slack_api_url_file, "File of the Slack webhook's URL."),
     GLOBAL(BIND_SECRET, slack_app_token, "Token of a Slack app."),
     GLOBAL(BIND_STR, slack_app_token_file, "File of the Slack app's token."),
-    GLOBAL(BIND_SCALAR, slack_app_url, "Where messages with an app token go.", &http_url_scalar, .fallback = "https://slack.com/api/chat.postMessage"),
-    GLOBAL(BIND_SCALAR, pagerduty_url, "API of PagerDuty.", &http_url_scalar, .fallback = "https://events.pagerduty.com/v2/enqueue"),
-    GLOBAL(BIND_SCALAR, opsgenie_api_url, "API of Opsgenie.", &http_url_scalar, .fallback = "https://api.opsgenie.com/"),
+    GLOBAL(BIND_SCALAR, slack_app_url, "Where messages with an app token go.", &http_url_scalar,
+           .fallback = "https://slack.com/api/chat.postMessage"),
+    GLOBAL(BIND_SCALAR, pagerduty_url, "API of PagerDuty.", &http_url_scalar,
+           .fallback = "https://events.pagerduty.com/v2/enqueue"),
+    GLOBAL(BIND_SCALAR, opsgenie_api_url, "API of Opsgenie.", &http_url_scalar,
+           .fallback = "https://api.opsgenie.com/"),
     GLOBAL(BIND_SECRET, opsgenie_api_key, "Key of Opsgenie."),
     GLOBAL(BIND_STR, opsgenie_api_key_file, "File of the Opsgenie key."),
-    GLOBAL(BIND_SCALAR, wechat_api_url, "API of WeChat.", &http_url_scalar, .fallback = "https://qyapi.weixin.qq.com/cgi-bin/"),
+    GLOBAL(BIND_SCALAR, wechat_api_url, "API of WeChat.", &http_url_scalar,
+           .fallback = "https://qyapi.weixin.qq.com/cgi-bin/"),
     GLOBAL(BIND_SECRET, wechat_api_secret, "Secret of WeChat."),
     GLOBAL(BIND_STR, wechat_api_secret_file, "File of the WeChat secret."),
     GLOBAL(BIND_STR, wechat_api_corp_id, "Corp identifier of WeChat."),
-    GLOBAL(BIND_SCALAR, victorops_api_url, "API of VictorOps.", &http_url_scalar, .fallback = "https://alert.victorops.com/integrations/generic/20131114/alert/"),
+    GLOBAL(BIND_SCALAR, victorops_api_url, "API of VictorOps.", &http_url_scalar,
+           .fallback = "https://alert.victorops.com/integrations/generic/20131114/alert/"),
     GLOBAL(BIND_SECRET, victorops_api_key, "Key of VictorOps."),
     GLOBAL(BIND_STR, victorops_api_key_file, "File of the VictorOps key."),
-    GLOBAL(BIND_SCALAR, telegram_api_url, "API of Telegram.", &http_url_scalar, .fallback = "https://api.telegram.org"),
+    GLOBAL(BIND_SCALAR, telegram_api_url, "API of Telegram.", &http_url_scalar,
+           .fallback = "https://api.telegram.org"),
     GLOBAL(BIND_SECRET, telegram_bot_token, "Token of the Telegram bot."),
     GLOBAL(BIND_STR, telegram_bot_token_file, "File of the Telegram bot's token."),
-    GLOBAL(BIND_SCALAR, webex_api_url, "API of Webex.", &http_url_scalar, .fallback = "https://webexapis.com/v1/messages"),
-    GLOBAL(BIND_SCALAR, rocketchat_api_url, "Rocket.Chat server.", &http_url_scalar, .fallback = "https://open.rocket.chat/"),
+    GLOBAL(BIND_SCALAR, webex_api_url, "API of Webex.", &http_url_scalar,
+           .fallback = "https://webexapis.com/v1/messages"),
+    GLOBAL(BIND_SCALAR, rocketchat_api_url, "Rocket.Chat server.", &http_url_scalar,
+           .fallback = "https://open.rocket.chat/"),
     GLOBAL(BIND_SECRET, rocketchat_token, "Token of Rocket.Chat."),
     GLOBAL(BIND_STR, rocketchat_token_file, "File of the Rocket.Chat token."),
     GLOBAL(BIND_SECRET, rocketchat_token_id, "User identifier of Rocket.Chat."),
@@ -198,7 +213,8 @@ static const struct bind defaults_fields[] = {
     GLOBAL(BIND_STR, mattermost_webhook_url_file, "File of the Mattermost webhook's URL."),
 };
 
-const struct bind_type receiver_defaults_bind = BIND_TYPE("config.plain", struct receiver_defaults, defaults_fields);
+const struct bind_type receiver_defaults_bind =
+    BIND_TYPE("config.plain", struct receiver_defaults, defaults_fields);
 
 bool receiver_pair(struct str a, const char *a_name, struct str b, const char *b_name, struct err *err)
 {
@@ -215,18 +231,21 @@ static bool check_slack_defaults(const struct receiver_defaults *d, struct err *
     bool url = d->slack_api_url.n || d->slack_api_url_file.n;
     if (!token || !url || str_eq(d->slack_api_url, d->slack_app_url))
         return true;
-    return err_set(err, ERR_INVALID, "at most one of slack_app_token/slack_app_token_file & "
-                                     "slack_api_url/slack_api_url_file must be configured");
+    return err_set(err, ERR_INVALID,
+                   "at most one of slack_app_token/slack_app_token_file & "
+                   "slack_api_url/slack_api_url_file must be configured");
 }
 
 bool receiver_defaults_check(const struct receiver_defaults *d, struct err *err)
 {
     return PAIR(d, slack_app_token, slack_app_token_file) && PAIR(d, slack_api_url, slack_api_url_file) &&
            check_slack_defaults(d, err) && PAIR(d, opsgenie_api_key, opsgenie_api_key_file) &&
-           PAIR(d, victorops_api_key, victorops_api_key_file) && PAIR(d, telegram_bot_token, telegram_bot_token_file) &&
-           PAIR(d, smtp_auth_password, smtp_auth_password_file) && PAIR(d, rocketchat_token, rocketchat_token_file) &&
-           PAIR(d, rocketchat_token_id, rocketchat_token_id_file) && PAIR(d, smtp_auth_secret, smtp_auth_secret_file) &&
-           PAIR(d, wechat_api_secret, wechat_api_secret_file) &&
+           PAIR(d, victorops_api_key, victorops_api_key_file) &&
+           PAIR(d, telegram_bot_token, telegram_bot_token_file) &&
+           PAIR(d, smtp_auth_password, smtp_auth_password_file) &&
+           PAIR(d, rocketchat_token, rocketchat_token_file) &&
+           PAIR(d, rocketchat_token_id, rocketchat_token_id_file) &&
+           PAIR(d, smtp_auth_secret, smtp_auth_secret_file) && PAIR(d, wechat_api_secret, wechat_api_secret_file) &&
            PAIR(d, mattermost_webhook_url, mattermost_webhook_url_file);
 }
 
@@ -260,7 +279,8 @@ void receiver_inherit_pair(struct str *inline_, struct str *file, struct str glo
     *file = global_file;
 }
 
-void receiver_inherit_members(struct str *inline_, struct str *file, struct str global_inline, struct str global_file)
+void receiver_inherit_members(struct str *inline_, struct str *file, struct str global_inline,
+                              struct str global_file)
 {
     if (inline_->n == 0)
         *inline_ = global_inline;

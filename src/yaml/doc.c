@@ -41,7 +41,8 @@ struct composer {
     struct arena *arena;
     yaml_parser_t parser;
     struct err *err;
-    struct err later;   /* the first objection to a document that is well-formed: syntax errors behind it come first */
+    struct err
+        later; /* the first objection to a document that is well-formed: syntax errors behind it come first */
     struct map anchors; /* name -> struct composed */
     struct item *items;
     size_t items_count, items_capacity;
@@ -254,8 +255,8 @@ static bool apply_tag(struct composer *c, struct yaml_node *n)
         struct str tag;
         enum yaml_kind kind;
     } core[] = {
-        { STR_INIT("!!bool"), YAML_BOOL },   { STR_INIT("!!int"), YAML_INT },
-        { STR_INIT("!!float"), YAML_FLOAT }, { STR_INIT("!!null"), YAML_NULL },
+        { STR_INIT("!!bool"), YAML_BOOL },           { STR_INIT("!!int"), YAML_INT },
+        { STR_INIT("!!float"), YAML_FLOAT },         { STR_INIT("!!null"), YAML_NULL },
         { STR_INIT("!!timestamp"), YAML_TIMESTAMP },
     };
     n->kind = YAML_STRING;
@@ -271,8 +272,8 @@ static bool apply_tag(struct composer *c, struct yaml_node *n)
             n->kind = YAML_FLOAT;
             return true;
         }
-        return object_later(c, n, "yaml: cannot decode %s `%.*s` as a %.*s", yaml_kind_name(n->kind), STR_ARG(n->text),
-                            STR_ARG(n->tag));
+        return object_later(c, n, "yaml: cannot decode %s `%.*s` as a %.*s", yaml_kind_name(n->kind),
+                            STR_ARG(n->text), STR_ARG(n->tag));
     }
     return true; /* !!str and everything that is not ours: the text */
 }
@@ -527,9 +528,9 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, struct str key)
 const char *yaml_kind_name(enum yaml_kind kind)
 {
     static const char *const names[] = {
-        [YAML_NULL] = "!!null",           [YAML_BOOL] = "!!bool",     [YAML_INT] = "!!int",
-        [YAML_FLOAT] = "!!float",         [YAML_STRING] = "!!str",    [YAML_TIMESTAMP] = "!!timestamp",
-        [YAML_SEQUENCE] = "!!seq",        [YAML_MAPPING] = "!!map",
+        [YAML_NULL] = "!!null",    [YAML_BOOL] = "!!bool",   [YAML_INT] = "!!int",
+        [YAML_FLOAT] = "!!float",  [YAML_STRING] = "!!str",  [YAML_TIMESTAMP] = "!!timestamp",
+        [YAML_SEQUENCE] = "!!seq", [YAML_MAPPING] = "!!map",
     };
     return names[kind];
 }

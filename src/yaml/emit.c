@@ -83,8 +83,9 @@ void yaml_emit_list(struct yaml_emitter *e, bool flow)
 {
     yaml_event_t ev;
     e->depth++;
-    emit(e, &ev, yaml_sequence_start_event_initialize(&ev, NULL, NULL, 1,
-                                                      flow ? YAML_FLOW_SEQUENCE_STYLE : YAML_BLOCK_SEQUENCE_STYLE));
+    emit(e, &ev,
+         yaml_sequence_start_event_initialize(&ev, NULL, NULL, 1,
+                                              flow ? YAML_FLOW_SEQUENCE_STYLE : YAML_BLOCK_SEQUENCE_STYLE));
 }
 
 void yaml_emit_list_end(struct yaml_emitter *e)
@@ -100,8 +101,9 @@ static void emit_scalar(struct yaml_emitter *e, struct str s, const char *tag, y
     yaml_event_t ev;
     int implicit = tag == NULL;
     const char *text = s.n ? s.p : "";
-    emit(e, &ev, yaml_scalar_event_initialize(&ev, NULL, (const yaml_char_t *)tag, (const yaml_char_t *)text,
-                                              int_from_size(s.n), implicit, implicit, style));
+    emit(e, &ev,
+         yaml_scalar_event_initialize(&ev, NULL, (const yaml_char_t *)tag, (const yaml_char_t *)text,
+                                      int_from_size(s.n), implicit, implicit, style));
 }
 
 /* ^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$ : other readers take it for a number. */

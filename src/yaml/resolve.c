@@ -19,25 +19,44 @@ struct word {
 };
 
 static const struct word words[] = {
-    { STR_INIT("y"), YAML_BOOL, true, 0 },       { STR_INIT("Y"), YAML_BOOL, true, 0 },
-    { STR_INIT("yes"), YAML_BOOL, true, 0 },     { STR_INIT("Yes"), YAML_BOOL, true, 0 },
-    { STR_INIT("YES"), YAML_BOOL, true, 0 },     { STR_INIT("true"), YAML_BOOL, true, 0 },
-    { STR_INIT("True"), YAML_BOOL, true, 0 },    { STR_INIT("TRUE"), YAML_BOOL, true, 0 },
-    { STR_INIT("on"), YAML_BOOL, true, 0 },      { STR_INIT("On"), YAML_BOOL, true, 0 },
-    { STR_INIT("ON"), YAML_BOOL, true, 0 },      { STR_INIT("n"), YAML_BOOL, false, 0 },
-    { STR_INIT("N"), YAML_BOOL, false, 0 },      { STR_INIT("no"), YAML_BOOL, false, 0 },
-    { STR_INIT("No"), YAML_BOOL, false, 0 },     { STR_INIT("NO"), YAML_BOOL, false, 0 },
-    { STR_INIT("false"), YAML_BOOL, false, 0 },  { STR_INIT("False"), YAML_BOOL, false, 0 },
-    { STR_INIT("FALSE"), YAML_BOOL, false, 0 },  { STR_INIT("off"), YAML_BOOL, false, 0 },
-    { STR_INIT("Off"), YAML_BOOL, false, 0 },    { STR_INIT("OFF"), YAML_BOOL, false, 0 },
-    { STR_INIT("~"), YAML_NULL, false, 0 },      { STR_INIT("null"), YAML_NULL, false, 0 },
-    { STR_INIT("Null"), YAML_NULL, false, 0 },   { STR_INIT("NULL"), YAML_NULL, false, 0 },
-    { STR_INIT(".nan"), YAML_FLOAT, false, NAN },      { STR_INIT(".NaN"), YAML_FLOAT, false, NAN },
-    { STR_INIT(".NAN"), YAML_FLOAT, false, NAN },      { STR_INIT(".inf"), YAML_FLOAT, false, INFINITY },
-    { STR_INIT(".Inf"), YAML_FLOAT, false, INFINITY }, { STR_INIT(".INF"), YAML_FLOAT, false, INFINITY },
-    { STR_INIT("+.inf"), YAML_FLOAT, false, INFINITY },  { STR_INIT("+.Inf"), YAML_FLOAT, false, INFINITY },
-    { STR_INIT("+.INF"), YAML_FLOAT, false, INFINITY },  { STR_INIT("-.inf"), YAML_FLOAT, false, -INFINITY },
-    { STR_INIT("-.Inf"), YAML_FLOAT, false, -INFINITY }, { STR_INIT("-.INF"), YAML_FLOAT, false, -INFINITY },
+    { STR_INIT("y"), YAML_BOOL, true, 0 },
+    { STR_INIT("Y"), YAML_BOOL, true, 0 },
+    { STR_INIT("yes"), YAML_BOOL, true, 0 },
+    { STR_INIT("Yes"), YAML_BOOL, true, 0 },
+    { STR_INIT("YES"), YAML_BOOL, true, 0 },
+    { STR_INIT("true"), YAML_BOOL, true, 0 },
+    { STR_INIT("True"), YAML_BOOL, true, 0 },
+    { STR_INIT("TRUE"), YAML_BOOL, true, 0 },
+    { STR_INIT("on"), YAML_BOOL, true, 0 },
+    { STR_INIT("On"), YAML_BOOL, true, 0 },
+    { STR_INIT("ON"), YAML_BOOL, true, 0 },
+    { STR_INIT("n"), YAML_BOOL, false, 0 },
+    { STR_INIT("N"), YAML_BOOL, false, 0 },
+    { STR_INIT("no"), YAML_BOOL, false, 0 },
+    { STR_INIT("No"), YAML_BOOL, false, 0 },
+    { STR_INIT("NO"), YAML_BOOL, false, 0 },
+    { STR_INIT("false"), YAML_BOOL, false, 0 },
+    { STR_INIT("False"), YAML_BOOL, false, 0 },
+    { STR_INIT("FALSE"), YAML_BOOL, false, 0 },
+    { STR_INIT("off"), YAML_BOOL, false, 0 },
+    { STR_INIT("Off"), YAML_BOOL, false, 0 },
+    { STR_INIT("OFF"), YAML_BOOL, false, 0 },
+    { STR_INIT("~"), YAML_NULL, false, 0 },
+    { STR_INIT("null"), YAML_NULL, false, 0 },
+    { STR_INIT("Null"), YAML_NULL, false, 0 },
+    { STR_INIT("NULL"), YAML_NULL, false, 0 },
+    { STR_INIT(".nan"), YAML_FLOAT, false, NAN },
+    { STR_INIT(".NaN"), YAML_FLOAT, false, NAN },
+    { STR_INIT(".NAN"), YAML_FLOAT, false, NAN },
+    { STR_INIT(".inf"), YAML_FLOAT, false, INFINITY },
+    { STR_INIT(".Inf"), YAML_FLOAT, false, INFINITY },
+    { STR_INIT(".INF"), YAML_FLOAT, false, INFINITY },
+    { STR_INIT("+.inf"), YAML_FLOAT, false, INFINITY },
+    { STR_INIT("+.Inf"), YAML_FLOAT, false, INFINITY },
+    { STR_INIT("+.INF"), YAML_FLOAT, false, INFINITY },
+    { STR_INIT("-.inf"), YAML_FLOAT, false, -INFINITY },
+    { STR_INIT("-.Inf"), YAML_FLOAT, false, -INFINITY },
+    { STR_INIT("-.INF"), YAML_FLOAT, false, -INFINITY },
 };
 
 /* Cuts 1 to `max` digits off *s; false if there is none. */
@@ -92,8 +111,8 @@ static bool is_timestamp(struct str s)
     if (!zoned && s.p[0] != ' ')
         return false;
     s = str_from(s, 1);
-    if (!cut_digits(&s, 1, 2, &hour) || !cut_byte(&s, ':') || !cut_digits(&s, 1, 2, &minute) || !cut_byte(&s, ':') ||
-        !cut_digits(&s, 1, 2, &second))
+    if (!cut_digits(&s, 1, 2, &hour) || !cut_byte(&s, ':') || !cut_digits(&s, 1, 2, &minute) ||
+        !cut_byte(&s, ':') || !cut_digits(&s, 1, 2, &second))
         return false;
     if (hour > 23 || minute > 59 || second > 59)
         return false;

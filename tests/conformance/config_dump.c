@@ -11,8 +11,14 @@
 #include <stdio.h>
 
 static const struct str added[] = {
-    STR_INIT("labels"),            STR_INIT("smtp_tls_config"), STR_INIT("tls_config"),     STR_INIT("slack_app_url"),
-    STR_INIT("rocketchat_api_url"), STR_INIT("app_url"),        STR_INIT("update_message"), STR_INIT("timeout"),
+    STR_INIT("labels"),
+    STR_INIT("smtp_tls_config"),
+    STR_INIT("tls_config"),
+    STR_INIT("slack_app_url"),
+    STR_INIT("rocketchat_api_url"),
+    STR_INIT("app_url"),
+    STR_INIT("update_message"),
+    STR_INIT("timeout"),
 };
 static const struct {
     struct str key, was;

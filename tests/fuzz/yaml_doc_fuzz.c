@@ -50,7 +50,8 @@ static bool write_again(struct str text, struct buf *out)
  * becomes -0, which is the same key as 0. */
 static bool cannot_come_back(struct str s)
 {
-    return str_contains(s, STR("-0")) || str_contains(s, STR("\xe2\x80\xa8")) || str_contains(s, STR("\xe2\x80\xa9")) || str_contains(s, STR("\xc2\x85")) ||
+    return str_contains(s, STR("-0")) || str_contains(s, STR("\xe2\x80\xa8")) ||
+           str_contains(s, STR("\xe2\x80\xa9")) || str_contains(s, STR("\xc2\x85")) ||
            str_contains(s, STR("\xef\xbb\xbf"));
 }
 
@@ -59,7 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf first = { 0 }, second = { 0 }, third = { 0 };
     bool taken = size <= 4096 && write_again(str_of((const char *)data, size), &first) && first.n < 65536 &&
                  !cannot_come_back(buf_view(&first));
-    if (taken && (!write_again(buf_view(&first), &second) || !write_again(buf_view(&second), &third) || second.n != third.n))
+    if (taken &&
+        (!write_again(buf_view(&first), &second) || !write_again(buf_view(&second), &third) || second.n != third.n))
         abort();
     buf_deinit(&first);
     buf_deinit(&second);

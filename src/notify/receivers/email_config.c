@@ -7,30 +7,40 @@
 #define SUBJECT_DEFAULT "{{ template \"email.default.subject\" . }}"
 
 static const struct bind threading_fields[] = {
-    BIND_BOOL(struct email_threading, enabled, "enabled", "Let mail programs show the mails of a group as one thread."),
-    BIND_STR(struct email_threading, thread_by_date, "thread_by_date", "A thread for each day (daily), or one (none)."),
+    BIND_BOOL(struct email_threading, enabled, "enabled",
+              "Let mail programs show the mails of a group as one thread."),
+    BIND_STR(struct email_threading, thread_by_date, "thread_by_date",
+             "A thread for each day (daily), or one (none)."),
 };
 static const struct bind_type threading_bind =
     BIND_TYPE("config.ThreadingConfig", struct email_threading, threading_fields, .title = "threading");
 
 static const struct bind fields[] = {
     RECEIVER_SEND_RESOLVED(struct email_config, "false"),
-    BIND_STR(struct email_config, to, "to", "Addresses of the mail.", .templated = true, .required = "missing to address in email config"),
+    BIND_STR(struct email_config, to, "to", "Addresses of the mail.", .templated = true,
+             .required = "missing to address in email config"),
     BIND_STR(struct email_config, from, "from", "Address of the sender.", .templated = true, .inherit = true),
     BIND_STR(struct email_config, hello, "hello", "Name in the SMTP greeting.", .inherit = true),
-    BIND_SCALAR(struct email_config, smarthost, "smarthost", "Mail server, host:port.", &smtp_smarthost_scalar, .inherit = true),
+    BIND_SCALAR(struct email_config, smarthost, "smarthost", "Mail server, host:port.", &smtp_smarthost_scalar,
+                .inherit = true),
     BIND_STR(struct email_config, auth_username, "auth_username", "User of SMTP authentication.", .inherit = true),
-    BIND_SECRET(struct email_config, auth_password, "auth_password", "Password of PLAIN and LOGIN.", .inherit = true),
-    BIND_STR(struct email_config, auth_password_file, "auth_password_file", "File of the password.", .inherit = true),
+    BIND_SECRET(struct email_config, auth_password, "auth_password", "Password of PLAIN and LOGIN.",
+                .inherit = true),
+    BIND_STR(struct email_config, auth_password_file, "auth_password_file", "File of the password.",
+             .inherit = true),
     BIND_SECRET(struct email_config, auth_secret, "auth_secret", "Secret of CRAM-MD5.", .inherit = true),
     BIND_STR(struct email_config, auth_secret_file, "auth_secret_file", "File of the secret.", .inherit = true),
     BIND_STR(struct email_config, auth_identity, "auth_identity", "Identity of PLAIN.", .inherit = true),
-    BIND_STR_MAP(struct email_config, headers, "headers", "Further headers; Subject, To and From may be replaced.", .templated = true),
+    BIND_STR_MAP(struct email_config, headers, "headers", "Further headers; Subject, To and From may be replaced.",
+                 .templated = true),
     BIND_STR(struct email_config, html, "html", "Body as HTML.", .templated = true, .fallback = HTML_DEFAULT),
     BIND_STR(struct email_config, text, "text", "Body as plain text.", .templated = true),
-    BIND_TRISTATE(struct email_config, require_tls, "require_tls", "Refuse servers that do not offer STARTTLS.", .inherit = true),
-    BIND_POINTER(struct email_config, tls_config, "tls_config", "TLS settings; relative paths are not resolved.", &http_tls_config_bind, .inherit = true),
-    BIND_TRISTATE(struct email_config, force_implicit_tls, "force_implicit_tls", "TLS from the first byte; if absent: on port 465.", .inherit = true),
+    BIND_TRISTATE(struct email_config, require_tls, "require_tls", "Refuse servers that do not offer STARTTLS.",
+                  .inherit = true),
+    BIND_POINTER(struct email_config, tls_config, "tls_config", "TLS settings; relative paths are not resolved.",
+                 &http_tls_config_bind, .inherit = true),
+    BIND_TRISTATE(struct email_config, force_implicit_tls, "force_implicit_tls",
+                  "TLS from the first byte; if absent: on port 465.", .inherit = true),
     BIND_OBJECT(struct email_config, threading, "threading", "Threads of mails.", &threading_bind),
 };
 
@@ -59,7 +69,8 @@ static bool check_threading(const struct email_config *c, struct err *err)
     static const struct str conflicts[] = { STR_INIT("References"), STR_INIT("In-Reply-To") };
     for (size_t i = 0; i < ARRAY_LEN(conflicts); i++)
         if (str_map_has(&c->headers, conflicts[i]))
-            return err_set(err, ERR_INVALID, "conflicting configuration: threading.enabled conflicts with custom %.*s header",
+            return err_set(err, ERR_INVALID,
+                           "conflicting configuration: threading.enabled conflicts with custom %.*s header",
                            STR_ARG(conflicts[i]));
     struct str by = c->threading.thread_by_date;
     if (!str_eq(by, STR("none")) && !str_eq(by, STR("daily")))
@@ -112,7 +123,9 @@ bool email_config_finish(void *config, const struct receiver_defaults *global, s
 void email_config_fill_headers(struct email_config *c, struct arena *a)
 {
     const struct str_pair wanted[] = {
-        { STR("From"), c->from }, { STR("Subject"), STR(SUBJECT_DEFAULT) }, { STR("To"), c->to },
+        { STR("From"), c->from },
+        { STR("Subject"), STR(SUBJECT_DEFAULT) },
+        { STR("To"), c->to },
     };
     struct str_pair *v = arena_alloc_array(a, c->headers.n + ARRAY_LEN(wanted), sizeof *v);
     size_t n = 0;

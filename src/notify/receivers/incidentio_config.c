@@ -8,7 +8,8 @@ static const struct bind fields[] = {
     BIND_STR(struct incidentio_config, url_file, "url_file", "File of the URL.", .always = true),
     BIND_SECRET(struct incidentio_config, alert_source_token, "alert_source_token", "Token of the alert source."),
     BIND_STR(struct incidentio_config, alert_source_token_file, "alert_source_token_file", "File of the token."),
-    BIND_U64(struct incidentio_config, max_alerts, "max_alerts", "Most alerts in one message; 0: all.", .always = true),
+    BIND_U64(struct incidentio_config, max_alerts, "max_alerts", "Most alerts in one message; 0: all.",
+             .always = true),
     BIND_GO_NS(struct incidentio_config, timeout_ns, "timeout", "Bound of one attempt; 0: none.", .always = true),
 };
 
@@ -25,18 +26,21 @@ static bool check(struct binding *b, void *object, struct err *err)
                        "alert_source_token_file", err))
         return false;
     if (http && http->authorization && token)
-        return err_set(err, ERR_INVALID, "cannot specify alert_source_token or alert_source_token_file when using "
-                                         "http_config.authorization");
+        return err_set(err, ERR_INVALID,
+                       "cannot specify alert_source_token or alert_source_token_file when using "
+                       "http_config.authorization");
     if (http && !http->authorization && !token)
-        return err_set(err, ERR_INVALID, "at least one of alert_source_token, alert_source_token_file or "
-                                         "http_config.authorization must be configured");
+        return err_set(err, ERR_INVALID,
+                       "at least one of alert_source_token, alert_source_token_file or "
+                       "http_config.authorization must be configured");
     return true;
 }
 
-const struct bind_type incidentio_config_bind =
-    RECEIVER_TYPE("incidentio.plain", struct incidentio_config, fields, .title = "incidentio_configs", .check = check);
+const struct bind_type incidentio_config_bind = RECEIVER_TYPE("incidentio.plain", struct incidentio_config, fields,
+                                                              .title = "incidentio_configs", .check = check);
 
-bool incidentio_config_finish(void *config, const struct receiver_defaults *global, struct arena *a, struct err *err)
+bool incidentio_config_finish(void *config, const struct receiver_defaults *global, struct arena *a,
+                              struct err *err)
 {
     (void)a;
     (void)err;

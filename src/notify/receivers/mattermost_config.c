@@ -4,8 +4,10 @@
 #define TEMPLATE(name) "{{ template \"mattermost.default." name "\" . }}"
 
 static const struct bind field_fields[] = {
-    BIND_STR(struct mattermost_field, title, "title", "Title.", .templated = true, .required = "missing title in Mattermost field configuration"),
-    BIND_STR(struct mattermost_field, value, "value", "Value.", .templated = true, .required = "missing value in Mattermost field configuration"),
+    BIND_STR(struct mattermost_field, title, "title", "Title.", .templated = true,
+             .required = "missing title in Mattermost field configuration"),
+    BIND_STR(struct mattermost_field, value, "value", "Value.", .templated = true,
+             .required = "missing value in Mattermost field configuration"),
     BIND_TRISTATE(struct mattermost_field, is_short, "short", "Side by side with others."),
 };
 static const struct bind_type field_bind =
@@ -22,7 +24,8 @@ static const struct bind attachment_fields[] = {
     ATTACHMENT(BIND_STR, author_icon, "Picture of the author.", .templated = true),
     ATTACHMENT(BIND_STR, title, "Title.", .templated = true),
     ATTACHMENT(BIND_STR, title_link, "Link of the title.", .templated = true),
-    ATTACHMENT(BIND_LIST, fields, "Table of titles and values.", &field_bind, .go_type = "[]*mattermost.MattermostField"),
+    ATTACHMENT(BIND_LIST, fields, "Table of titles and values.", &field_bind,
+               .go_type = "[]*mattermost.MattermostField"),
     ATTACHMENT(BIND_STR, thumb_url, "URL of a thumbnail.", .templated = true),
     ATTACHMENT(BIND_STR, footer, "Text below.", .templated = true),
     ATTACHMENT(BIND_STR, footer_icon, "Picture of the footer.", .templated = true),
@@ -39,8 +42,10 @@ static const struct bind_type props_bind =
 
 static const struct bind priority_fields[] = {
     BIND_STR(struct mattermost_priority, priority, "priority", "standard, important or urgent.", .templated = true),
-    BIND_BOOL(struct mattermost_priority, requested_ack, "requested_ack", "Ask readers for a sign; not with standard."),
-    BIND_BOOL(struct mattermost_priority, persistent_notifications, "persistent_notifications", "Repeat until read; urgent only."),
+    BIND_BOOL(struct mattermost_priority, requested_ack, "requested_ack",
+              "Ask readers for a sign; not with standard."),
+    BIND_BOOL(struct mattermost_priority, persistent_notifications, "persistent_notifications",
+              "Repeat until read; urgent only."),
 };
 static const struct bind_type priority_bind =
     BIND_TYPE("mattermost.MattermostPriority", struct mattermost_priority, priority_fields, .title = "priority");
@@ -55,8 +60,10 @@ static const struct bind fields[] = {
     ROW(BIND_STR, webhook_url_file, "File of the webhook's URL.", .inherit = true),
     ROW(BIND_STR, channel, "Channel.", .templated = true),
     ROW(BIND_STR, username, "Name of the sender.", .templated = true, .fallback = TEMPLATE("username")),
-    ROW(BIND_STR, text, "Text; of the message if there are attachments.", .templated = true, .fallback = TEMPLATE("text")),
-    FLAT(BIND_STR, fallback, "Summary for plain notifications.", .templated = true, .fallback = TEMPLATE("fallback")),
+    ROW(BIND_STR, text, "Text; of the message if there are attachments.", .templated = true,
+        .fallback = TEMPLATE("text")),
+    FLAT(BIND_STR, fallback, "Summary for plain notifications.", .templated = true,
+         .fallback = TEMPLATE("fallback")),
     FLAT(BIND_STR, color, "Colour of the bar.", .templated = true, .fallback = TEMPLATE("color")),
     FLAT(BIND_STR, pretext, "Text above.", .templated = true),
     FLAT(BIND_STR, author_name, "Author.", .templated = true),
@@ -85,10 +92,11 @@ static bool check(struct binding *b, void *object, struct err *err)
     return receiver_pair(c->webhook_url, "webhook_url", c->webhook_url_file, "webhook_url_file", err);
 }
 
-const struct bind_type mattermost_config_bind =
-    RECEIVER_TYPE("mattermost.plain", struct mattermost_config, fields, .title = "mattermost_configs", .check = check);
+const struct bind_type mattermost_config_bind = RECEIVER_TYPE("mattermost.plain", struct mattermost_config, fields,
+                                                              .title = "mattermost_configs", .check = check);
 
-bool mattermost_config_finish(void *config, const struct receiver_defaults *global, struct arena *a, struct err *err)
+bool mattermost_config_finish(void *config, const struct receiver_defaults *global, struct arena *a,
+                              struct err *err)
 {
     struct mattermost_config *c = config;
     (void)a;

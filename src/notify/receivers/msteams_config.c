@@ -9,7 +9,8 @@ static const struct bind fields[] = {
     BIND_SCALAR(struct msteams_config, webhook_url, "webhook_url", "Connector.", &http_secret_url_scalar),
     BIND_STR(struct msteams_config, webhook_url_file, "webhook_url_file", "File of the connector's URL."),
     BIND_STR(struct msteams_config, title, "title", "Title.", .templated = true, .fallback = TEMPLATE("title")),
-    BIND_STR(struct msteams_config, summary, "summary", "Summary.", .templated = true, .fallback = TEMPLATE("summary")),
+    BIND_STR(struct msteams_config, summary, "summary", "Summary.", .templated = true,
+             .fallback = TEMPLATE("summary")),
     BIND_STR(struct msteams_config, text, "text", "Text.", .templated = true, .fallback = TEMPLATE("text")),
 };
 

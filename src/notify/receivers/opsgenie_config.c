@@ -10,10 +10,11 @@ static const struct bind responder_fields[] = {
     BIND_STR(struct opsgenie_responder, id, "id", "Identifier.", .templated = true),
     BIND_STR(struct opsgenie_responder, name, "name", "Name.", .templated = true),
     BIND_STR(struct opsgenie_responder, username, "username", "User name.", .templated = true),
-    BIND_STR(struct opsgenie_responder, type, "type", "team, teams, user, escalation or schedule.", .templated = true),
+    BIND_STR(struct opsgenie_responder, type, "type", "team, teams, user, escalation or schedule.",
+             .templated = true),
 };
-static const struct bind_type responder_bind =
-    BIND_TYPE("opsgenie.OpsGenieConfigResponder", struct opsgenie_responder, responder_fields, .title = "responders");
+static const struct bind_type responder_bind = BIND_TYPE(
+    "opsgenie.OpsGenieConfigResponder", struct opsgenie_responder, responder_fields, .title = "responders");
 
 static const struct bind fields[] = {
     RECEIVER_SEND_RESOLVED(struct opsgenie_config, "true"),
@@ -21,10 +22,14 @@ static const struct bind fields[] = {
     BIND_SECRET(struct opsgenie_config, api_key, "api_key", "Key of the API.", .templated = true, .inherit = true),
     BIND_STR(struct opsgenie_config, api_key_file, "api_key_file", "File of the key.", .inherit = true),
     BIND_SCALAR(struct opsgenie_config, api_url, "api_url", "API of Opsgenie.", &http_url_scalar, .inherit = true),
-    BIND_STR(struct opsgenie_config, message, "message", "Headline.", .templated = true, .fallback = TEMPLATE("message")),
-    BIND_STR(struct opsgenie_config, description, "description", "Text.", .templated = true, .fallback = TEMPLATE("description")),
-    BIND_STR(struct opsgenie_config, source, "source", "Backlink to the sender.", .templated = true, .fallback = TEMPLATE("source")),
-    BIND_STR_MAP(struct opsgenie_config, details, "details", "Key and value pairs beside the common labels.", .templated = true),
+    BIND_STR(struct opsgenie_config, message, "message", "Headline.", .templated = true,
+             .fallback = TEMPLATE("message")),
+    BIND_STR(struct opsgenie_config, description, "description", "Text.", .templated = true,
+             .fallback = TEMPLATE("description")),
+    BIND_STR(struct opsgenie_config, source, "source", "Backlink to the sender.", .templated = true,
+             .fallback = TEMPLATE("source")),
+    BIND_STR_MAP(struct opsgenie_config, details, "details", "Key and value pairs beside the common labels.",
+                 .templated = true),
     BIND_STR(struct opsgenie_config, entity, "entity", "What the alert is about.", .templated = true),
     BIND_LIST(struct opsgenie_config, responders, "responders", "Who is called.", &responder_bind,
               .go_type = "[]opsgenie.OpsGenieConfigResponder"),
@@ -32,7 +37,8 @@ static const struct bind fields[] = {
     BIND_STR(struct opsgenie_config, tags, "tags", "Tags, separated by commas.", .templated = true),
     BIND_STR(struct opsgenie_config, note, "note", "Note.", .templated = true),
     BIND_STR(struct opsgenie_config, priority, "priority", "P1 to P5.", .templated = true),
-    BIND_BOOL(struct opsgenie_config, update_alerts, "update_alerts", "Also update message and description of open alerts."),
+    BIND_BOOL(struct opsgenie_config, update_alerts, "update_alerts",
+              "Also update message and description of open alerts."),
 };
 
 static bool type_is_valid(struct str type)
@@ -86,7 +92,8 @@ bool opsgenie_config_finish(void *config, const struct receiver_defaults *global
     if (!receiver_inherit_url(&c->api_url, global->opsgenie_api_url, "no global OpsGenie URL set", err))
         return false;
     c->api_url = receiver_url_with_slash(a, c->api_url);
-    receiver_inherit_members(&c->api_key, &c->api_key_file, global->opsgenie_api_key, global->opsgenie_api_key_file);
+    receiver_inherit_members(&c->api_key, &c->api_key_file, global->opsgenie_api_key,
+                             global->opsgenie_api_key_file);
     if (c->api_key.n == 0 && c->api_key_file.n == 0)
         return err_set(err, ERR_INVALID, "no global OpsGenie API Key set either inline or in a file");
     return true;

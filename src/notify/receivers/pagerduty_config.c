@@ -33,8 +33,11 @@ static bool details_is_zero(const void *value)
 }
 
 static const struct bind_scalar details_scalar = {
-    .go_type = "map[string]interface {}", .size = sizeof(struct pagerduty_details), .parse_node = details_read,
-    .emit = details_emit, .is_zero = details_is_zero,
+    .go_type = "map[string]interface {}",
+    .size = sizeof(struct pagerduty_details),
+    .parse_node = details_read,
+    .emit = details_emit,
+    .is_zero = details_is_zero,
 };
 
 static int detail_cmp(const void *a, const void *b)
@@ -92,14 +95,20 @@ static const struct bind fields[] = {
     BIND_SECRET(struct pagerduty_config, routing_key, "routing_key", "Key of a v2 integration.", .templated = true),
     BIND_STR(struct pagerduty_config, routing_key_file, "routing_key_file", "File of the v2 key."),
     BIND_SCALAR(struct pagerduty_config, url, "url", "API of PagerDuty.", &http_url_scalar, .inherit = true),
-    BIND_STR(struct pagerduty_config, client, "client", "Name of the sender.", .templated = true, .fallback = TEMPLATE("client")),
-    BIND_STR(struct pagerduty_config, client_url, "client_url", "Backlink to the sender.", .templated = true, .fallback = TEMPLATE("clientURL")),
+    BIND_STR(struct pagerduty_config, client, "client", "Name of the sender.", .templated = true,
+             .fallback = TEMPLATE("client")),
+    BIND_STR(struct pagerduty_config, client_url, "client_url", "Backlink to the sender.", .templated = true,
+             .fallback = TEMPLATE("clientURL")),
     BIND_STR(struct pagerduty_config, description, "description", "What the incident is about.", .templated = true,
              .fallback = "{{ template \"pagerduty.default.description\" .}}"),
-    BIND_SCALAR(struct pagerduty_config, details, "details", "Key and value pairs with further detail.", &details_scalar, .templated = true),
-    BIND_LIST(struct pagerduty_config, images, "images", "Images to attach.", &image_bind, .go_type = "[]pagerduty.PagerdutyImage"),
-    BIND_LIST(struct pagerduty_config, links, "links", "Links to attach.", &link_bind, .go_type = "[]pagerduty.PagerdutyLink"),
-    BIND_STR(struct pagerduty_config, source, "source", "Where it happened; `client` if absent.", .templated = true),
+    BIND_SCALAR(struct pagerduty_config, details, "details", "Key and value pairs with further detail.",
+                &details_scalar, .templated = true),
+    BIND_LIST(struct pagerduty_config, images, "images", "Images to attach.", &image_bind,
+              .go_type = "[]pagerduty.PagerdutyImage"),
+    BIND_LIST(struct pagerduty_config, links, "links", "Links to attach.", &link_bind,
+              .go_type = "[]pagerduty.PagerdutyLink"),
+    BIND_STR(struct pagerduty_config, source, "source", "Where it happened; `client` if absent.",
+             .templated = true),
     BIND_STR(struct pagerduty_config, severity, "severity", "Severity; `error` if absent.", .templated = true),
     BIND_STR(struct pagerduty_config, class_, "class", "Class of the event.", .templated = true),
     BIND_STR(struct pagerduty_config, component, "component", "Affected part.", .templated = true),

@@ -15,8 +15,10 @@ static const struct bind action_fields[] = {
     BIND_STR(struct rocketchat_action, type, "type", "Kind of action; button.", .templated = true),
     BIND_STR(struct rocketchat_action, text, "text", "Label.", .templated = true),
     BIND_STR(struct rocketchat_action, url, "url", "Link.", .templated = true),
-    BIND_STR(struct rocketchat_action, image_url, "image_url", "URL of an image.", .inactive = "it is never sent, as upstream"),
-    BIND_BOOL(struct rocketchat_action, is_webview, "is_webview", "Open in a web view.", .inactive = "it is never sent, as upstream"),
+    BIND_STR(struct rocketchat_action, image_url, "image_url", "URL of an image.",
+             .inactive = "it is never sent, as upstream"),
+    BIND_BOOL(struct rocketchat_action, is_webview, "is_webview", "Open in a web view.",
+              .inactive = "it is never sent, as upstream"),
     BIND_STR(struct rocketchat_action, webview_height_ratio, "webview_height_ratio", "Height of the web view.",
              .inactive = "it is never sent, as upstream"),
     BIND_STR(struct rocketchat_action, msg, "msg", "Message that the button sends.", .templated = true),
@@ -39,11 +41,13 @@ static const struct bind fields[] = {
     ROW(BIND_SECRET, token, "Token.", .inherit = true),
     ROW(BIND_STR, token_file, "File of the token; read at load.", .inherit = true),
     ROW(BIND_STR, channel, "Channel.", .templated = true),
-    ROW(BIND_STR, color, "Colour of the bar.", .templated = true, .fallback = "{{ if eq .Status \"firing\" }}red{{ else }}green{{ end }}"),
+    ROW(BIND_STR, color, "Colour of the bar.", .templated = true,
+        .fallback = "{{ if eq .Status \"firing\" }}red{{ else }}green{{ end }}"),
     ROW(BIND_STR, title, "Title.", .templated = true, .fallback = TEMPLATE("title")),
     ROW(BIND_STR, title_link, "Link of the title.", .templated = true, .fallback = TEMPLATE("titlelink")),
     ROW(BIND_STR, text, "Text.", .templated = true, .fallback = TEMPLATE("text")),
-    ROW(BIND_LIST, fields, "Table of titles and values.", &field_bind, .go_type = "[]*rocketchat.RocketchatAttachmentField"),
+    ROW(BIND_LIST, fields, "Table of titles and values.", &field_bind,
+        .go_type = "[]*rocketchat.RocketchatAttachmentField"),
     ROW(BIND_BOOL, short_fields, "Fields side by side.", .always = true),
     ROW(BIND_STR, emoji, "Emoji as the sender's picture.", .templated = true, .fallback = TEMPLATE("emoji")),
     ROW(BIND_STR, icon_url, "URL of the sender's picture.", .templated = true, .fallback = TEMPLATE("iconurl")),
@@ -61,17 +65,19 @@ static bool check(struct binding *b, void *object, struct err *err)
            receiver_pair(c->token_id, "token_id", c->token_id_file, "token_id_file", err);
 }
 
-const struct bind_type rocketchat_config_bind =
-    RECEIVER_TYPE("rocketchat.plain", struct rocketchat_config, fields, .title = "rocketchat_configs", .check = check);
+const struct bind_type rocketchat_config_bind = RECEIVER_TYPE("rocketchat.plain", struct rocketchat_config, fields,
+                                                              .title = "rocketchat_configs", .check = check);
 
-bool rocketchat_config_finish(void *config, const struct receiver_defaults *global, struct arena *a, struct err *err)
+bool rocketchat_config_finish(void *config, const struct receiver_defaults *global, struct arena *a,
+                              struct err *err)
 {
     struct rocketchat_config *c = config;
     (void)a;
     receiver_inherit_http(&c->common, global);
     if (!receiver_inherit_url(&c->api_url, global->rocketchat_api_url, "no global Rocketchat API URL set", err))
         return false;
-    receiver_inherit_members(&c->token_id, &c->token_id_file, global->rocketchat_token_id, global->rocketchat_token_id_file);
+    receiver_inherit_members(&c->token_id, &c->token_id_file, global->rocketchat_token_id,
+                             global->rocketchat_token_id_file);
     if (c->token_id.n == 0 && c->token_id_file.n == 0)
         return err_set(err, ERR_INVALID, "no global Rocketchat TokenID set either inline or in a file");
     receiver_inherit_members(&c->token, &c->token_file, global->rocketchat_token, global->rocketchat_token_file);

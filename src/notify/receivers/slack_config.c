@@ -5,24 +5,31 @@
 #define POST_MESSAGE   "https://slack.com/api/chat.postMessage"
 
 static const struct bind field_fields[] = {
-    BIND_STR(struct slack_field, title, "title", "Title.", .templated = true, .required = "missing title in Slack field configuration"),
-    BIND_STR(struct slack_field, value, "value", "Value.", .templated = true, .required = "missing value in Slack field configuration"),
+    BIND_STR(struct slack_field, title, "title", "Title.", .templated = true,
+             .required = "missing title in Slack field configuration"),
+    BIND_STR(struct slack_field, value, "value", "Value.", .templated = true,
+             .required = "missing value in Slack field configuration"),
     BIND_TRISTATE(struct slack_field, is_short, "short", "Side by side with others; short_fields if absent."),
 };
-static const struct bind_type field_bind = BIND_TYPE("config.plain", struct slack_field, field_fields, .title = "fields");
+static const struct bind_type field_bind =
+    BIND_TYPE("config.plain", struct slack_field, field_fields, .title = "fields");
 
 static const struct bind confirm_fields[] = {
-    BIND_STR(struct slack_confirmation, text, "text", "Question.", .templated = true, .required = "missing text in Slack confirmation configuration"),
+    BIND_STR(struct slack_confirmation, text, "text", "Question.", .templated = true,
+             .required = "missing text in Slack confirmation configuration"),
     BIND_STR(struct slack_confirmation, title, "title", "Title of the dialogue.", .templated = true),
     BIND_STR(struct slack_confirmation, ok_text, "ok_text", "Text of the button that goes on.", .templated = true),
-    BIND_STR(struct slack_confirmation, dismiss_text, "dismiss_text", "Text of the button that does not.", .templated = true),
+    BIND_STR(struct slack_confirmation, dismiss_text, "dismiss_text", "Text of the button that does not.",
+             .templated = true),
 };
 static const struct bind_type confirm_bind =
     BIND_TYPE("config.plain", struct slack_confirmation, confirm_fields, .title = "confirm");
 
 static const struct bind action_fields[] = {
-    BIND_STR(struct slack_action, type, "type", "Kind of action: button.", .templated = true, .required = "missing type in Slack action configuration"),
-    BIND_STR(struct slack_action, text, "text", "Label.", .templated = true, .required = "missing text in Slack action configuration"),
+    BIND_STR(struct slack_action, type, "type", "Kind of action: button.", .templated = true,
+             .required = "missing type in Slack action configuration"),
+    BIND_STR(struct slack_action, text, "text", "Label.", .templated = true,
+             .required = "missing text in Slack action configuration"),
     BIND_STR(struct slack_action, url, "url", "Link of a link button.", .templated = true),
     BIND_STR(struct slack_action, style, "style", "primary, danger or default.", .templated = true),
     BIND_STR(struct slack_action, name, "name", "Name of a message button.", .templated = true),
@@ -67,16 +74,20 @@ static const struct bind fields[] = {
     ROW(BIND_LIST, fields, "Table of titles and values.", &field_bind, .go_type = "[]*config.SlackField"),
     ROW(BIND_BOOL, short_fields, "Fields side by side.", .always = true),
     ROW(BIND_STR, footer, "Text below.", .templated = true, .fallback = TEMPLATE("footer")),
-    ROW(BIND_STR, fallback, "Summary for plain notifications.", .templated = true, .fallback = TEMPLATE("fallback")),
-    ROW(BIND_STR, callback_id, "Identifier for interactive messages.", .templated = true, .fallback = TEMPLATE("callbackid")),
-    ROW(BIND_STR, icon_emoji, "Emoji as the sender's picture.", .templated = true, .fallback = TEMPLATE("iconemoji")),
+    ROW(BIND_STR, fallback, "Summary for plain notifications.", .templated = true,
+        .fallback = TEMPLATE("fallback")),
+    ROW(BIND_STR, callback_id, "Identifier for interactive messages.", .templated = true,
+        .fallback = TEMPLATE("callbackid")),
+    ROW(BIND_STR, icon_emoji, "Emoji as the sender's picture.", .templated = true,
+        .fallback = TEMPLATE("iconemoji")),
     ROW(BIND_STR, icon_url, "URL of the sender's picture.", .templated = true, .fallback = TEMPLATE("iconurl")),
     ROW(BIND_STR, image_url, "URL of an image.", .templated = true),
     ROW(BIND_STR, thumb_url, "URL of a thumbnail.", .templated = true),
     ROW(BIND_BOOL, link_names, "Turn names into links.", .always = true),
     ROW(BIND_STRS, mrkdwn_in, "Parts that are formatted: fallback, pretext, text."),
     ROW(BIND_LIST, actions, "Buttons.", &action_bind, .go_type = "[]*config.SlackAction"),
-    ROW(BIND_BOOL, update_message, "Change the message instead of sending another; needs a bot token.", .always = true),
+    ROW(BIND_BOOL, update_message, "Change the message instead of sending another; needs a bot token.",
+        .always = true),
     BIND_GO_NS(struct slack_config, timeout_ns, "timeout", "Bound of one attempt; 0: none.", .always = true),
 };
 
@@ -91,7 +102,8 @@ static bool check(struct binding *b, void *object, struct err *err)
         return err_set(err, ERR_INVALID,
                        "at most one of api_url/api_url_file & app_token/app_token_file must be configured");
     if (c->update_message && !str_eq(c->api_url, STR(POST_MESSAGE)))
-        return err_set(err, ERR_INVALID, "update_message can only be used with bot tokens. api_url must be set to " POST_MESSAGE);
+        return err_set(err, ERR_INVALID,
+                       "update_message can only be used with bot tokens. api_url must be set to " POST_MESSAGE);
     return true;
 }
 
@@ -117,7 +129,8 @@ bool slack_config_finish(void *config, const struct receiver_defaults *global, s
     if (!receiver_inherit_url(&c->app_url, global->slack_app_url, "no global Slack App URL set", err))
         return false;
     if (c->api_url.n == 0 && c->api_url_file.n == 0 && !(own && own->authorization))
-        receiver_inherit_pair(&c->app_token, &c->app_token_file, global->slack_app_token, global->slack_app_token_file);
+        receiver_inherit_pair(&c->app_token, &c->app_token_file, global->slack_app_token,
+                              global->slack_app_token_file);
     if (!own) { /* a copy: the token goes into it */
         c->common.http_config = ARENA_NEW(a, struct http_client_config);
         *c->common.http_config = *global->http_config;

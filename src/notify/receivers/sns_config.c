@@ -14,7 +14,8 @@ static const struct bind fields[] = {
     BIND_STR(struct sns_config, message, "message", "Text.", .templated = true,
              .fallback = "{{ template \"sns.default.message\" . }}"),
     BIND_STR_MAP(struct sns_config, attributes, "attributes", "Attributes of the message.", .templated = true),
-    BIND_BOOL(struct sns_config, use_aws_http_client, "use_aws_http_client", "Use the AWS client's own HTTP settings."),
+    BIND_BOOL(struct sns_config, use_aws_http_client, "use_aws_http_client",
+              "Use the AWS client's own HTTP settings."),
 };
 
 /* A parity test, as upstream: one of the three, or all of them. */
@@ -23,7 +24,8 @@ static bool check(struct binding *b, void *object, struct err *err)
     const struct sns_config *c = object;
     (void)b;
     if (((c->target_arn.n == 0) != (c->topic_arn.n == 0)) != (c->phone_number.n == 0))
-        return err_set(err, ERR_INVALID, "must provide either a Target ARN, Topic ARN, or Phone Number for SNS config");
+        return err_set(err, ERR_INVALID,
+                       "must provide either a Target ARN, Topic ARN, or Phone Number for SNS config");
     return true;
 }
 

@@ -4,7 +4,8 @@
 static const struct bind fields[] = {
     RECEIVER_SEND_RESOLVED(struct telegram_config, "true"),
     RECEIVER_HTTP_CONFIG(struct telegram_config),
-    BIND_SCALAR(struct telegram_config, api_url, "api_url", "API of Telegram.", &http_url_scalar, .inherit = true, .always = true),
+    BIND_SCALAR(struct telegram_config, api_url, "api_url", "API of Telegram.", &http_url_scalar, .inherit = true,
+                .always = true),
     BIND_SECRET(struct telegram_config, bot_token, "bot_token", "Token of the bot.", .inherit = true),
     BIND_STR(struct telegram_config, bot_token_file, "bot_token_file", "File of the token.", .inherit = true),
     BIND_I64(struct telegram_config, chat_id, "chat_id", "Chat to write to.", .go_type = "int64"),
@@ -13,13 +14,14 @@ static const struct bind fields[] = {
     BIND_STR(struct telegram_config, message, "message", "Text.", .templated = true,
              .fallback = "{{ template \"telegram.default.message\" . }}"),
     BIND_BOOL(struct telegram_config, disable_notifications, "disable_notifications", "Deliver without a sound."),
-    BIND_STR(struct telegram_config, parse_mode, "parse_mode", "Markdown, MarkdownV2, HTML or empty for plain text.",
-             .fallback = "HTML"),
+    BIND_STR(struct telegram_config, parse_mode, "parse_mode",
+             "Markdown, MarkdownV2, HTML or empty for plain text.", .fallback = "HTML"),
 };
 
 static bool check(struct binding *b, void *object, struct err *err)
 {
-    static const struct str modes[] = { STR_INIT(""), STR_INIT("Markdown"), STR_INIT("MarkdownV2"), STR_INIT("HTML") };
+    static const struct str modes[] = { STR_INIT(""), STR_INIT("Markdown"), STR_INIT("MarkdownV2"),
+                                        STR_INIT("HTML") };
     const struct telegram_config *c = object;
     (void)b;
     if (!receiver_pair(c->bot_token, "bot_token", c->bot_token_file, "bot_token_file", err))
@@ -45,7 +47,8 @@ bool telegram_config_finish(void *config, const struct receiver_defaults *global
     receiver_inherit_http(&c->common, global);
     if (!receiver_inherit_url(&c->api_url, global->telegram_api_url, "no global Telegram URL set", err))
         return false;
-    receiver_inherit_pair(&c->bot_token, &c->bot_token_file, global->telegram_bot_token, global->telegram_bot_token_file);
+    receiver_inherit_pair(&c->bot_token, &c->bot_token_file, global->telegram_bot_token,
+                          global->telegram_bot_token_file);
     if (c->bot_token.n == 0 && c->bot_token_file.n == 0)
         return err_set(err, ERR_INVALID, "missing bot_token or bot_token_file on telegram_config");
     return true;

@@ -26,17 +26,24 @@ static bool url_is_zero(const void *value)
 }
 
 static const struct bind_scalar url_scalar = {
-    .size = sizeof(struct str), .parse = url_read, .emit = url_emit, .is_zero = url_is_zero,
+    .size = sizeof(struct str),
+    .parse = url_read,
+    .emit = url_emit,
+    .is_zero = url_is_zero,
 };
 
 static const struct bind fields[] = {
     RECEIVER_SEND_RESOLVED(struct webhook_config, "true"),
     RECEIVER_HTTP_CONFIG(struct webhook_config),
-    BIND_SCALAR(struct webhook_config, url, "url", "Where to post.", &url_scalar, .secret = true, .templated = true),
-    BIND_STR(struct webhook_config, url_file, "url_file", "File of the URL; read for each notification.", .always = true),
-    BIND_U64(struct webhook_config, max_alerts, "max_alerts", "Most alerts in one message; 0: all.", .always = true),
+    BIND_SCALAR(struct webhook_config, url, "url", "Where to post.", &url_scalar, .secret = true,
+                .templated = true),
+    BIND_STR(struct webhook_config, url_file, "url_file", "File of the URL; read for each notification.",
+             .always = true),
+    BIND_U64(struct webhook_config, max_alerts, "max_alerts", "Most alerts in one message; 0: all.",
+             .always = true),
     BIND_GO_NS(struct webhook_config, timeout_ns, "timeout", "Bound of one attempt; 0: none.", .always = true),
-    BIND_TREE(struct webhook_config, payload, "payload", "A body of your own instead of the standard one.", .templated = true),
+    BIND_TREE(struct webhook_config, payload, "payload", "A body of your own instead of the standard one.",
+              .templated = true),
 };
 
 static bool check(struct binding *b, void *object, struct err *err)

@@ -1,8 +1,8 @@
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "config/config.h"
 #include "notify/receivers/email_config.h"
@@ -18,8 +18,8 @@
 
 #define MINIMAL "route: {receiver: r}\nreceivers: [{name: r}]\n"
 
-static bool load_with(const char *text, const struct config_options *options, struct config **c, struct notices *notices,
-                      struct err *err)
+static bool load_with(const char *text, const struct config_options *options, struct config **c,
+                      struct notices *notices, struct err *err)
 {
     *err = (struct err){ 0 };
     return config_load(str_c(text), options, c, notices, err);
@@ -105,7 +105,8 @@ static void errors_name_their_line(void **state)
     struct config_options options = { 0 };
     struct config *c;
     struct err err;
-    assert_false(load_with("route:\n  receiver: r\n  routes:\n  - receiver: x\nreceivers:\n- name: r\n", &options, &c, NULL, &err));
+    assert_false(load_with("route:\n  receiver: r\n  routes:\n  - receiver: x\nreceivers:\n- name: r\n", &options,
+                           &c, NULL, &err));
     assert_int_equal(err.line, 4);
     assert_false(load_with(MINIMAL "inhibit_rules:\n- {}\n- equal: ['']\n", &options, &c, NULL, &err));
     assert_int_equal(err.line, 5);
@@ -114,13 +115,14 @@ static void errors_name_their_line(void **state)
 static void receivers_inherit_by_pair_or_by_member(void **state)
 {
     (void)state;
-    struct config *c = load("global: {opsgenie_api_key: g, mattermost_webhook_url_file: gf, smtp_smarthost: 'h:25', smtp_from: f,\n"
-                            "  smtp_auth_password_file: pf, smtp_auth_secret: gs, rocketchat_token: t, rocketchat_token_id: i}\n"
-                            "route: {receiver: r}\nreceivers:\n- name: r\n"
-                            "  opsgenie_configs: [{api_key_file: of, api_url: 'http://og/x'}]\n"
-                            "  mattermost_configs: [{webhook_url: 'http://mm/'}]\n"
-                            "  rocketchat_configs: [{token_file: tf}]\n"
-                            "  email_configs: [{to: x, auth_password: p, headers: {x-y: z}}]\n");
+    struct config *c = load(
+        "global: {opsgenie_api_key: g, mattermost_webhook_url_file: gf, smtp_smarthost: 'h:25', smtp_from: f,\n"
+        "  smtp_auth_password_file: pf, smtp_auth_secret: gs, rocketchat_token: t, rocketchat_token_id: i}\n"
+        "route: {receiver: r}\nreceivers:\n- name: r\n"
+        "  opsgenie_configs: [{api_key_file: of, api_url: 'http://og/x'}]\n"
+        "  mattermost_configs: [{webhook_url: 'http://mm/'}]\n"
+        "  rocketchat_configs: [{token_file: tf}]\n"
+        "  email_configs: [{to: x, auth_password: p, headers: {x-y: z}}]\n");
     const struct opsgenie_config *og = first(c, RECEIVER_OPSGENIE);
     assert_true(str_eq(og->api_key, STR("g")) && str_eq(og->api_key_file, STR("of")));
     assert_true(str_eq(og->api_url, STR("http://og/x/")));
@@ -139,11 +141,12 @@ static void receivers_inherit_by_pair_or_by_member(void **state)
 static void http_settings_are_taken_whole(void **state)
 {
     (void)state;
-    struct config *c = load("global: {http_config: {proxy_url: 'http://p/', tls_config: {ca_file: ca.pem}}, slack_app_token: tok}\n"
-                            "route: {receiver: r}\nreceivers:\n- name: r\n"
-                            "  webhook_configs: [{url: 'http://a/'}, {url: 'http://b/', http_config: {bearer_token_file: t}}]\n"
-                            "  msteamsv2_configs: [{webhook_url: 'http://t/', http_config: {follow_redirects: false}}]\n"
-                            "  slack_configs: [{channel: c}]\n");
+    struct config *c = load(
+        "global: {http_config: {proxy_url: 'http://p/', tls_config: {ca_file: ca.pem}}, slack_app_token: tok}\n"
+        "route: {receiver: r}\nreceivers:\n- name: r\n"
+        "  webhook_configs: [{url: 'http://a/'}, {url: 'http://b/', http_config: {bearer_token_file: t}}]\n"
+        "  msteamsv2_configs: [{webhook_url: 'http://t/', http_config: {follow_redirects: false}}]\n"
+        "  slack_configs: [{channel: c}]\n");
     const struct webhook_config *a = first(c, RECEIVER_WEBHOOK);
     const struct webhook_config *b = config_receiver_integration(&c->receivers[0], RECEIVER_WEBHOOK, 1);
     assert_ptr_equal(a->common.http_config, c->global.receivers.http_config);
@@ -174,7 +177,8 @@ static void relative_paths_start_at_the_file(void **state)
 static void receivers_carry_their_name_as_a_label(void **state)
 {
     (void)state;
-    struct config *c = load("route: {receiver: r}\nreceivers: [{name: r, labels: {team: a, name: r}}, {name: spare}]\n");
+    struct config *c =
+        load("route: {receiver: r}\nreceivers: [{name: r, labels: {team: a, name: r}}, {name: spare}]\n");
     const struct config_receiver *r = config_receiver_find(c, STR("r"));
     assert_int_equal(r->labels.n, 2);
     assert_true(str_eq(labels_get(r->labels, STR("name")), STR("r")));
@@ -186,8 +190,9 @@ static void receivers_carry_their_name_as_a_label(void **state)
 static void jira_texts_take_both_forms(void **state)
 {
     (void)state;
-    struct config *c = load("route: {receiver: r}\nreceivers: [{name: r, jira_configs: [{api_url: 'http://j/', project: p,\n"
-                            "  issue_type: t, summary: {enable_update: false}, description: text}]}]\n");
+    struct config *c =
+        load("route: {receiver: r}\nreceivers: [{name: r, jira_configs: [{api_url: 'http://j/', project: p,\n"
+             "  issue_type: t, summary: {enable_update: false}, description: text}]}]\n");
     const struct jira_config *j = first(c, RECEIVER_JIRA);
     assert_true(str_eq(j->summary.template, STR("{{ template \"jira.default.summary\" . }}")));
     assert_int_equal(j->summary.enable_update, TRISTATE_FALSE);
@@ -214,7 +219,8 @@ static void matchers_follow_the_mode(void **state)
     options.matcher_mode = MATCHER_CLASSIC;
     assert_true(load_with(text, &options, &c, NULL, &err));
     config_release(c);
-    assert_false(load_with("route: {receiver: r, group_by: ['\xc3\xa9']}\nreceivers: [{name: r}]\n", &options, &c, NULL, &err));
+    assert_false(load_with("route: {receiver: r, group_by: ['\xc3\xa9']}\nreceivers: [{name: r}]\n", &options, &c,
+                           NULL, &err));
     assert_string_equal(err.text, "invalid label name \"\xc3\xa9\" in group_by list");
     notices_deinit(&notices);
 }
@@ -228,7 +234,8 @@ static void what_is_accepted_but_idle_is_said(void **state)
     struct err err;
     notices_init(&notices);
     assert_true(load_with(MINIMAL "tracing: {endpoint: x}\ninhibit_rules: [{name: a}, {name: a}]\n"
-                                  "event_recorder: {kafka_outputs: [{topic: t}]}\n", &options, &c, &notices, &err));
+                                  "event_recorder: {kafka_outputs: [{topic: t}]}\n",
+                          &options, &c, &notices, &err));
     struct buf text = { 0 };
     for (size_t i = 0; i < notices.n; i++) {
         notice_write(&text, &notices.v[i]);
@@ -245,11 +252,13 @@ static void what_is_accepted_but_idle_is_said(void **state)
 static void a_dump_reads_back_as_itself(void **state)
 {
     (void)state;
-    struct config *c = load("global: {smtp_smarthost: '[::1]:25', smtp_from: f, slack_api_url: 'http://s/'}\n"
-                            "route: {receiver: r, group_by: ['...'], routes: [{match: {a: b}, match_re: {c: d.*}, matchers: ['e!=f']}]}\n"
-                            "receivers: [{name: r, email_configs: [{to: x}], slack_configs: [{channel: c}]}]\n"
-                            "time_intervals: [{name: t, time_intervals: [{times: [{start_time: '09:00', end_time: '24:00'}],\n"
-                            "  weekdays: ['monday:friday', sunday], days_of_month: ['1:5', '-3:-1'], months: ['1:3', may]}]}]\n");
+    struct config *c =
+        load("global: {smtp_smarthost: '[::1]:25', smtp_from: f, slack_api_url: 'http://s/'}\n"
+             "route: {receiver: r, group_by: ['...'], routes: [{match: {a: b}, match_re: {c: d.*}, matchers: "
+             "['e!=f']}]}\n"
+             "receivers: [{name: r, email_configs: [{to: x}], slack_configs: [{channel: c}]}]\n"
+             "time_intervals: [{name: t, time_intervals: [{times: [{start_time: '09:00', end_time: '24:00'}],\n"
+             "  weekdays: ['monday:friday', sunday], days_of_month: ['1:5', '-3:-1'], months: ['1:3', may]}]}]\n");
     struct buf one = { 0 }, two = { 0 };
     config_dump(c, &one);
     config_release(c);

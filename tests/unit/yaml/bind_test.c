@@ -1,8 +1,8 @@
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "yaml/bind.h"
 
@@ -56,8 +56,8 @@ static const struct bind item_fields[] = {
     BIND_I64(struct item, n, "n", "Number.", .fallback = "7"),
 };
 static const struct bind_type item_bind =
-    BIND_TYPE("test.Item", struct item, item_fields, .check = item_check, .line_offset = offsetof(struct item, line),
-              .null_offset = offsetof(struct item, null));
+    BIND_TYPE("test.Item", struct item, item_fields, .check = item_check,
+              .line_offset = offsetof(struct item, line), .null_offset = offsetof(struct item, null));
 static const struct bind keyed_fields[] = {
     BIND_STRS(struct keyed, values, "values", "Values."),
 };
@@ -242,8 +242,9 @@ static void dump_hides_secrets_and_leaves_zeros_out(void **state)
     bind_emit(e, &thing_bind, &f.thing);
     yaml_emit_finish(e);
     yaml_emitter_free(e);
-    assert_string_equal(out.p, "flag: true\nsecret: <secret>\nwait: 1m30s\ncolor: red\nlist: [a, \"5\"]\nmap:\n  b9: z\n"
-                               "  b10: x\nobject:\n  \"n\": 7\nitems:\n- name: x\n  \"n\": 7\n");
+    assert_string_equal(out.p,
+                        "flag: true\nsecret: <secret>\nwait: 1m30s\ncolor: red\nlist: [a, \"5\"]\nmap:\n  b9: z\n"
+                        "  b10: x\nobject:\n  \"n\": 7\nitems:\n- name: x\n  \"n\": 7\n");
     buf_deinit(&out);
     done(&f);
 }
@@ -260,7 +261,8 @@ static void walk_visits_every_row(void **state)
     (void)state;
     size_t rows = 0;
     bind_walk(&thing_bind, count_row, &rows);
-    assert_int_equal(rows, ARRAY_LEN(thing_fields) - 1 + 1 /* inlined */ + 3 * ARRAY_LEN(item_fields) + ARRAY_LEN(keyed_fields));
+    assert_int_equal(rows, ARRAY_LEN(thing_fields) - 1 + 1 /* inlined */ + 3 * ARRAY_LEN(item_fields) +
+                               ARRAY_LEN(keyed_fields));
 }
 
 int main(void)

@@ -1,8 +1,8 @@
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "base/buf.h"
 #include "yaml/doc.h"
@@ -102,7 +102,8 @@ static void merges_take_the_place_of_their_key(void **state)
     struct yaml_doc doc;
     const struct yaml_node *n = parse(&doc, "base: &b {x: 1, y: 2}\nother: &o {x: 8, z: 9}\n"
                                             "late: {x: 5, <<: *b}\nearly: {<<: *b, x: 5}\nboth: {<<: [*o, *b]}\n");
-    assert_int_equal(yaml_get(yaml_get(n, STR("late")), STR("x"))->i, 1); /* as go-yaml v2: document order decides */
+    assert_int_equal(yaml_get(yaml_get(n, STR("late")), STR("x"))->i,
+                     1); /* as go-yaml v2: document order decides */
     assert_int_equal(yaml_get(yaml_get(n, STR("early")), STR("x"))->i, 5);
     assert_int_equal(yaml_get(yaml_get(n, STR("both")), STR("x"))->i, 8); /* the first of a list wins */
     assert_int_equal(yaml_get(yaml_get(n, STR("both")), STR("y"))->i, 2);
@@ -167,9 +168,9 @@ static void billion_laughs_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_scalars_are_yaml_1_1),    cmocka_unit_test(scalars_keep_their_text),
+        cmocka_unit_test(plain_scalars_are_yaml_1_1),         cmocka_unit_test(scalars_keep_their_text),
         cmocka_unit_test(merges_take_the_place_of_their_key), cmocka_unit_test(errors_are_go_yamls),
-        cmocka_unit_test(only_the_first_document_counts), cmocka_unit_test(billion_laughs_end),
+        cmocka_unit_test(only_the_first_document_counts),     cmocka_unit_test(billion_laughs_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

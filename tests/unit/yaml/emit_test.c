@@ -1,8 +1,8 @@
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "yaml/emit.h"
 
@@ -61,7 +61,8 @@ static void long_lines_are_folded(void **state)
 static void keys_sort_as_in_go_yaml(void **state)
 {
     (void)state;
-    static const char *const sorted[] = { "", "_", "1", "2", "10", "A", "B", "a", "a_b", "a1", "a2", "a10", "ab", "b" };
+    static const char *const sorted[] = { "",  "_",   "1",  "2",  "10",  "A",  "B",
+                                          "a", "a_b", "a1", "a2", "a10", "ab", "b" };
     for (size_t i = 0; i < ARRAY_LEN(sorted); i++)
         for (size_t j = 0; j < ARRAY_LEN(sorted); j++) {
             int cmp = yaml_key_cmp(str_c(sorted[i]), str_c(sorted[j]));
