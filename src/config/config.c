@@ -278,11 +278,11 @@ static bool finish_integrations(struct config *c, struct config_receiver *r, enu
     return true;
 }
 
-static bool finish_receivers(struct config *c, struct map *names, struct err *err)
+static bool finish_receivers(struct config *c, struct err *err)
 {
     for (size_t i = 0; i < c->receivers_count; i++) {
         struct config_receiver *r = &c->receivers[i];
-        if (map_put(names, r->name, r))
+        if (map_put(&c->receivers_by_name, r->name, r))
             return err_set_at(err, ERR_INVALID, r->line, 0, "notification config name %s is not unique",
                               bind_quote(r->name).text);
         for (size_t k = 0; k < RECEIVER_KINDS; k++)
@@ -307,14 +307,14 @@ static bool name_is_known(const void *arg, struct str name)
     return map_get(arg, name) != NULL;
 }
 
-static bool check_alert_half(struct config *c, struct map *receivers, struct map *intervals, struct err *err)
+static bool check_alert_half(struct config *c, struct map *intervals, struct err *err)
 {
-    if (!receiver_defaults_check(&c->global.receivers, err) || !finish_receivers(c, receivers, err))
+    if (!receiver_defaults_check(&c->global.receivers, err) || !finish_receivers(c, err))
         return false;
     if (!c->route)
         return err_set(err, ERR_INVALID, "no routes provided");
     if (!route_config_check_root(c->route, err) ||
-        !route_config_check_receivers(c->route, name_is_known, receivers, err))
+        !route_config_check_receivers(c->route, name_is_known, &c->receivers_by_name, err))
         return false;
     if (!unique_intervals(c->mute_time_intervals, c->mute_time_intervals_count, "mute time interval", intervals,
                           err) ||
@@ -387,14 +387,13 @@ static void prepare(struct config *c)
 
 static bool compose_alert_half(struct config *c, struct notices *notices, struct err *err)
 {
-    struct map receivers = { 0 }, intervals = { 0 };
-    bool ok = check_alert_half(c, &receivers, &intervals, err);
+    struct map intervals = { 0 };
+    bool ok = check_alert_half(c, &intervals, err);
     if (ok) {
-        mark_used(c->route, &receivers);
+        mark_used(c->route, &c->receivers_by_name);
         fill_mail_headers(c);
         notice_rule_names(c, notices);
     }
-    map_deinit(&receivers);
     map_deinit(&intervals);
     return ok;
 }
@@ -404,6 +403,7 @@ static bool compose_alert_half(struct config *c, struct notices *notices, struct
 static void config_free(struct config *c)
 {
     bind_cleanups_run(c->cleanups);
+    map_deinit(&c->receivers_by_name);
     yaml_doc_deinit(&c->doc);
     arena_deinit(&c->arena);
     mem_free(c);
@@ -505,10 +505,7 @@ const void *config_receiver_integration(const struct config_receiver *r, enum re
 
 const struct config_receiver *config_receiver_find(const struct config *c, struct str name)
 {
-    for (size_t i = 0; i < c->receivers_count; i++)
-        if (str_eq(c->receivers[i].name, name))
-            return &c->receivers[i];
-    return NULL;
+    return map_get(&c->receivers_by_name, name);
 }
 
 static const struct named_interval_config *find_interval(const struct named_interval_config *v, size_t n,

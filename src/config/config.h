@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/map.h"
 #include "config/event_recorder_config.h"
 #include "config/global_config.h"
 #include "config/tracing_config.h"
@@ -108,6 +109,7 @@ struct config {
 
     struct prometheus_config prometheus;
 
+    struct map receivers_by_name;
     struct bind_cleanup *cleanups; /* references that the arena cannot give back */
     double hash; /* alertmanager_config_hash: the first six bytes of the text's MD5, little endian */
 };
