@@ -201,7 +201,7 @@ static const struct bind_type storage_bind =
         BIND_POINTER(struct config, tracing, "tracing", "Export of traces.", &tracing_config_bind, \
                      .inactive = "accepted, but traces are not exported"), \
         BIND_POINTER(struct config, event_recorder, "event_recorder", \
-                     "Record of events (feature event-recorder).", &event_recorder_config_bind)
+                     "Record of events (feature event-recorder).", &event_recorder_config_bind, .inactive = "accepted, but events are not recorded")
 
 #define SECTION(field_, doc_, ...) BIND_TREE(struct config, prometheus.field_, #field_, doc_, __VA_ARGS__)
 

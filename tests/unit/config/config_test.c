@@ -242,6 +242,7 @@ static void what_is_accepted_but_idle_is_said(void **state)
         buf_byte(&text, '\n');
     }
     assert_string_equal(text.p, "line 3: tracing: accepted, but traces are not exported\n"
+                                "line 5: event_recorder: accepted, but events are not recorded\n"
                                 "line 5: kafka_outputs: accepted, but events are not sent to Kafka\n"
                                 "line 4: Inhibition rule name is not unique name=a\n");
     buf_deinit(&text);
