@@ -6,6 +6,7 @@
  *
  * Bounds: steps (nodes walked and commands run), memory of the arena, bytes of output, depth of nesting. They are
  * looked at once per step; what a single function may make is bounded by call_buf(). */
+#include "template/depth_int.h"
 #include "template/exec_int.h"
 #include "template/func_int.h"
 
@@ -92,8 +93,8 @@ static bool check_memory(struct exec *x)
 
 static bool descend(struct exec *x)
 {
-    if (x->shared->budget.depth >= TEMPLATE_DEPTH_MAX) {
-        fail(x, "exceeded maximum template depth (%d)", TEMPLATE_DEPTH_MAX);
+    if (x->shared->budget.depth >= TEMPLATE_DEPTH_MAX || depth_exceeds(x->shared->stack, DEPTH_EXEC_BYTES)) {
+        fail(x, "exceeded maximum template depth (%u)", x->shared->budget.depth);
         x->err->code = ERR_LIMIT;
         return false;
     }

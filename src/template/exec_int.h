@@ -39,6 +39,7 @@ struct exec_shared {
     const struct template_hooks *hooks; /* never NULL */
     struct arena *arena;
     struct variables *vars;
+    uintptr_t stack; /* where the rendering began */
     struct exec_budget budget;
     bool html;
     struct route_label_state *route_labels;

@@ -10,9 +10,11 @@
  *
  * E1: only copies of trees are changed; the set stays as it is. E2: `outputs` has for each template in progress the
  * context that is assumed or known to follow it; the newest entry of a name counts.
- * Bounds: work (nodes and bytes looked at; nested ranges multiply) by WORK_MAX, depth by TEMPLATE_DEPTH_MAX. */
+ * Bounds: work (nodes and bytes looked at; nested ranges multiply) by WORK_MAX, depth by TEMPLATE_DEPTH_MAX and what the stack
+ * holds. */
 #include "template/html_int.h"
 
+#include "template/depth_int.h"
 #include "template/func_int.h"
 #include "template/html_context_int.h"
 #include "template/template.h"
@@ -58,6 +60,7 @@ struct escaper {
     struct range_scope *range;
     size_t work;
     unsigned depth;
+    uintptr_t stack;
 };
 
 struct mark { /* a place in all logs */
@@ -118,6 +121,11 @@ static struct edit *add_edit(struct escaper *e, enum edit_kind kind, struct node
     struct edit *edit = &e->edits[e->edits_count++];
     *edit = (struct edit){ .kind = kind, .node = n };
     return edit;
+}
+
+static bool too_deep(const struct escaper *e)
+{
+    return e->depth >= TEMPLATE_DEPTH_MAX || depth_exceeds(e->stack, DEPTH_PARSE_BYTES);
 }
 
 static bool spend(struct escaper *e, size_t work, struct html_context *c)
@@ -494,7 +502,7 @@ static struct html_context escape_tree(struct escaper *e, struct html_context c,
     struct tree *t = own_copy(e, name, *derived);
     if (!t)
         return html_context_error(e->arena, n, line, "no such template \"%.*s\"", STR_ARG(name));
-    if (e->depth >= TEMPLATE_DEPTH_MAX)
+    if (too_deep(e))
         return html_context_error(e->arena, n, line, "templates call each other too deeply");
     return output_context(e, c, t);
 }
@@ -639,7 +647,7 @@ static struct html_context escape_text(struct escaper *e, struct html_context c,
 
 static struct html_context escape_list(struct escaper *e, struct html_context c, const struct node *list)
 {
-    if (e->depth >= TEMPLATE_DEPTH_MAX)
+    if (too_deep(e))
         return html_context_error(e->arena, list, list->line, "the template is nested too deeply");
     e->depth++;
     for (uint32_t i = 0; i < list->u.list.n && c.state != HTML_DEAD; i++)
@@ -813,7 +821,7 @@ static void report(const struct html_error *why, struct str name, struct err *er
 bool html_escape_trees(struct arena *a, const struct scope *scope, const struct tree *root, struct tree_map *out,
                        struct tree **escaped_root, struct err *err)
 {
-    struct escaper e = { .arena = a, .scope = scope, .copies = out };
+    struct escaper e = { .arena = a, .scope = scope, .copies = out, .stack = depth_here() };
     /* The text itself, even where the set has a template of the same name. */
     struct tree *copy = ARENA_NEW(a, struct tree);
     *copy = *root;

@@ -4,7 +4,9 @@
  * Invariants. P1: the first failure sticks; every function returns NULL or false after it and nothing is reported
  * twice. P2: tokens[0] is the token that the lexer gave last; its line is what errors say. P3: a definition is added to
  * the map when its end has been read, so that a text defines nothing unless all of it parses (the caller drops the map).
- * Bounds: depth of nesting (actions, parentheses, else chains) TEMPLATE_DEPTH_MAX; size by the text's. */
+ * Bounds: depth of nesting (actions, parentheses, else chains) TEMPLATE_DEPTH_MAX and what the stack holds; size by
+ * the text's. */
+#include "template/depth_int.h"
 #include "template/func_int.h"
 #include "template/lex_int.h"
 #include "template/template.h"
@@ -32,6 +34,7 @@ struct parser {
     struct token tokens[3];
     uint32_t peeked;
     uint32_t depth;
+    uintptr_t stack;
     struct definition *def;
     struct tree_map *out;
     struct err *err;
@@ -151,7 +154,7 @@ static struct node *make(struct parser *p, enum node_kind kind, const struct tok
 
 static bool descend(struct parser *p)
 {
-    if (p->depth >= TEMPLATE_DEPTH_MAX) {
+    if (p->depth >= TEMPLATE_DEPTH_MAX || depth_exceeds(p->stack, DEPTH_PARSE_BYTES)) {
         fail(p, "max expression depth exceeded");
         p->err->code = ERR_LIMIT;
         return false;
@@ -819,7 +822,7 @@ bool tree_parse(struct arena *a, unsigned flavours, struct str name, struct str 
                 struct err *err)
 {
     ASSERT(text.n <= TEMPLATE_TEXT_BYTES_MAX);
-    struct parser p = { .arena = a, .flavours = flavours, .out = out, .err = err };
+    struct parser p = { .arena = a, .flavours = flavours, .out = out, .err = err, .stack = depth_here() };
     lexer_init(&p.lexer, a, text);
     struct definition def = { .tree = tree_new(&p, name, name) };
     p.def = &def;

@@ -15,7 +15,7 @@
 #include <stdio.h>
 
 #define WIDTH_MAX       1000000
-#define PRINT_DEPTH_MAX 200
+#define PRINT_DEPTH_MAX 64
 
 struct fmt {
     struct buf *out;

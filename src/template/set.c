@@ -6,6 +6,7 @@
  *
  * Bounds: texts by TEMPLATE_TEXT_BYTES_MAX, the cache by CACHE_TEXTS_MAX and CACHE_BYTES_MAX (a configuration's texts
  * fit; contents of key files change and would pile up), expressions by CACHE_REGEXES_MAX. */
+#include "template/depth_int.h"
 #include "template/exec_int.h"
 #include "template/func_int.h"
 #include "template/html_int.h"
@@ -257,6 +258,7 @@ static bool render(struct template_renderer *r, const struct template_run *run, 
         .hooks = run->hooks ? run->hooks : &none,
         .arena = run->arena ? run->arena : &r->scratch,
         .vars = &r->vars,
+        .stack = depth_here(),
         .html = html,
         .budget = { .steps_left = run->steps_max ? run->steps_max : TEMPLATE_STEPS_MAX,
                     .memory_bytes_max = run->memory_bytes_max ? run->memory_bytes_max : TEMPLATE_MEMORY_BYTES_MAX,

@@ -28,7 +28,7 @@ enum template_flavour { TEMPLATE_ALERTMANAGER = 1, TEMPLATE_PROMETHEUS = 2 };
 #define TEMPLATE_OUTPUT_BYTES_MAX (16 * 1024 * 1024) /* defaults of struct template_run */
 #define TEMPLATE_MEMORY_BYTES_MAX (64 * 1024 * 1024)
 #define TEMPLATE_STEPS_MAX        (20 * 1000 * 1000)
-#define TEMPLATE_DEPTH_MAX        1000 /* templates calling templates, and nesting of actions and parentheses */
+#define TEMPLATE_DEPTH_MAX        1000 /* templates calling templates, nesting of actions and parentheses; the stack may say less */
 
 struct template_set;
 struct template_set *template_set_new(enum template_flavour flavour); /* empty, one reference */

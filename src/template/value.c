@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-#define JSON_NEST_MAX 200
+#define JSON_NEST_MAX 64
 
 /* ---- lists and maps ---- */
 
