@@ -2,6 +2,8 @@
  * of things, the choice of mechanism and the texts are Alertmanager's (spec/alertmanager.md 7.2); io/smtp_client.c
  * carries the bytes.
  *
+ * A failure is retryable unless it came from render().
+ *
  * Use: init, then smtp_dialogue_start() when connected (after the handshake if TLS is implicit); feed what comes with
  * smtp_dialogue_feed(); after each call send what is in `out`, then do what `want` says. When want is SMTP_WANT_CLOSE the
  * result stands. Answers are bounded (SMTP_LINE_BYTES_MAX, SMTP_REPLY_LINES_MAX).
@@ -49,19 +51,38 @@ struct smtp_result {
 };
 
 enum smtp_want { SMTP_WANT_READ, SMTP_WANT_TLS, SMTP_WANT_CLOSE };
+enum smtp_state {
+    SMTP_CONNECT,  /* no connection yet; with implicit TLS: the handshake too */
+    SMTP_GREETING,
+    SMTP_EHLO,
+    SMTP_HELO,     /* EHLO was refused */
+    SMTP_STARTTLS,
+    SMTP_HANDSHAKE,
+    SMTP_EHLO_TLS,
+    SMTP_AUTH,
+    SMTP_AUTH_ABORT,
+    SMTP_MAIL,
+    SMTP_RCPT,
+    SMTP_DATA,
+    SMTP_BODY,     /* sent; the delivery answer is due */
+    SMTP_QUIT,     /* the result stands */
+    SMTP_DONE,
+};
+enum smtp_auth { SMTP_AUTH_NONE, SMTP_AUTH_CRAM_MD5, SMTP_AUTH_PLAIN, SMTP_AUTH_LOGIN };
+
 struct smtp_dialogue {
     const struct smtp_job *job;
-    struct smtp_job rendered;
+    struct smtp_job rendered; /* the job with what render() filled in */
     struct buf out;
     enum smtp_want want;
-    struct smtp_result result;
+    struct smtp_result result; /* stands from SMTP_QUIT on */
     /* Below: the machine's own. */
-    int state;
-    bool tls, has_starttls, has_8bitmime, has_smtputf8, has_auth, esmtp, delivered;
+    enum smtp_state state;
+    enum smtp_auth auth;
+    bool tls, offers_starttls, offers_8bitmime, offers_smtputf8, offers_auth;
     struct buf line, reply, mechanisms;
     size_t reply_lines, to_at;
-    int auth;
-    unsigned auth_step;
+    int reply_code;
 };
 void smtp_dialogue_init(struct smtp_dialogue *d, const struct smtp_job *job);
 void smtp_dialogue_deinit(struct smtp_dialogue *d);
