@@ -270,10 +270,10 @@ static void log_notice(const struct notify_notice *n)
     }
 }
 
-static void broadcast(struct alert_thread *t, struct str key, struct str record)
+static void broadcast(struct alert_thread *t, struct str key, struct str record, bool relay)
 {
     if (t->hooks.broadcast)
-        t->hooks.broadcast(t->hooks.arg, key, record);
+        t->hooks.broadcast(t->hooks.arg, key, record, relay);
 }
 
 static void perform(struct alert_thread *t)
@@ -289,7 +289,7 @@ static void perform(struct alert_thread *t)
             break;
         case NOTIFY_RECORD:
             journal_note(t, JOURNAL_NFLOG, e->bytes);
-            broadcast(t, STR("nfl"), e->bytes);
+            broadcast(t, STR("nfl"), e->bytes, false);
             break;
         case NOTIFY_CLAIM:
             if (t->hooks.claim)
@@ -466,7 +466,7 @@ static bool keep_changes(struct alert_thread *t, struct silence_changes *changes
         buf_reset(&t->scratch);
         silence_record_append(&t->scratch, changes->v[i].silence);
         ok = journal_add(t, JOURNAL_SILENCE, buf_view(&t->scratch), ticket, &q->err) && ok;
-        broadcast(t, STR("sil"), buf_view(&t->scratch));
+        broadcast(t, STR("sil"), buf_view(&t->scratch), false);
     }
     if (changes->n)
         feed(t, NULL);
@@ -585,8 +585,7 @@ static void record_changed(void *arg, struct str record)
 {
     struct merged *m = arg;
     journal_note(m->t, m->type, record);
-    /* The mesh passes on what was news by itself: it is told which bytes they were. */
-    broadcast(m->t, m->key, record);
+    broadcast(m->t, m->key, record, true);
 }
 
 const struct replica *alert_thread_replica(struct alert_thread *t, struct str key)
@@ -955,6 +954,11 @@ void alert_thread_configure(struct alert_thread *t, const struct dispatch_config
 struct alert_store *alert_thread_alerts(struct alert_thread *t)
 {
     return t->alerts;
+}
+
+struct loop *alert_thread_loop(struct alert_thread *t)
+{
+    return t->loop;
 }
 
 /* ---- start ---- */

@@ -28,7 +28,8 @@ struct alert_thread_hooks {
     void *arg;
     void (*attempt)(void *arg, const struct notify_attempt *a); /* takes its references over */
     void (*cancel)(void *arg, uint64_t attempt);
-    void (*broadcast)(void *arg, struct str key, struct str record); /* news for the peers; NULL: no mesh */
+    /* News for the peers; relay: heard from one. NULL: no mesh. */
+    void (*broadcast)(void *arg, struct str key, struct str record, bool relay);
     void (*claim)(void *arg, struct str bytes);
     void (*alerts_changed)(void *arg, const struct dispatch_alert *alerts, size_t n); /* news from senders, for tocsin peers */
     void (*cluster)(void *arg, struct arena *a, struct api_cluster *out); /* for the status; NULL: disabled */
@@ -63,6 +64,7 @@ void alert_thread_deliver(struct alert_thread *t, struct str key, struct str byt
 void alert_thread_call(struct alert_thread *t, void (*run)(struct alert_thread *t, void *arg), void *arg); /* any thread */
 const struct replica *alert_thread_replica(struct alert_thread *t, struct str key); /* on the alert thread; or NULL */
 struct alert_store *alert_thread_alerts(struct alert_thread *t);                    /* on the alert thread */
+struct loop *alert_thread_loop(struct alert_thread *t);
 /* Alerts that a peer told us: merged, journalled. On the alert thread. */
 void alert_thread_merge_alerts(struct alert_thread *t, struct dispatch_alert *alerts, size_t n);
 void alert_thread_merge_times(struct alert_thread *t, fingerprint fp, struct wire_time ends_at, struct wire_time updated_at);

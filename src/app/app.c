@@ -2,7 +2,7 @@
  *
  *     flags, configuration -> listeners bound -> stores restored -> mesh bound -> generation built -> threads run
  *       -> routed -> serving -> (reload)* -> listeners closed -> no more flushes -> attempts end (5 s)
- *       -> snapshots -> the cluster is left -> exit
+ *       -> the cluster is left -> snapshots -> exit
  *
  * A second SIGTERM ends the process at once: after the first the default action is restored. */
 #include "app/app.h"
@@ -82,7 +82,8 @@ struct app {
     struct err reload_err;
     struct loop_call applied_call;
     atomic_bool serving;
-    struct loop_call quit_call;
+    struct loop_call quit_call, fail_call;
+    atomic_bool failed; /* ends with exit code 1 */
     bool quitting;
 };
 
@@ -108,6 +109,9 @@ static const struct metric_desc alert_half_metrics[] = {
     METRIC(GAUGE, struct app_stats, reload_time, "alertmanager_config_last_reload_success_timestamp_seconds",
            "Timestamp of the last successful configuration reload."),
     METRIC(GAUGE, struct app_stats, config_hash, "alertmanager_config_hash", "Hash of the currently loaded alertmanager configuration. Note that this is not a cryptographically strong hash."),
+};
+/* With clustering the mesh has this one. */
+static const struct metric_desc alone_metrics[] = {
     METRIC(GAUGE, struct app_stats, cluster_enabled, "alertmanager_cluster_enabled",
            "Indicates whether the clustering is enabled or not."),
 };
@@ -314,9 +318,9 @@ static void hook_cancel(void *arg, uint64_t attempt)
     send_thread_cancel(((struct app *)arg)->send, attempt);
 }
 
-static void hook_broadcast(void *arg, struct str key, struct str record)
+static void hook_broadcast(void *arg, struct str key, struct str record, bool relay)
 {
-    mesh_thread_broadcast(((struct app *)arg)->mesh, key, record);
+    mesh_thread_broadcast(((struct app *)arg)->mesh, key, record, relay);
 }
 
 static void hook_claim(void *arg, struct str bytes)
@@ -339,6 +343,14 @@ static void hook_result(void *arg, struct notify_result *r)
     alert_thread_result(((struct app *)arg)->alerts, r);
 }
 
+/* The mesh cannot be joined at all. Any thread. */
+static void request_failed_end(void *arg)
+{
+    struct app *a = arg;
+    atomic_store(&a->failed, true);
+    loop_post(a->loop, &a->fail_call);
+}
+
 static bool start_alert_half(struct app *a, struct err *err)
 {
     uint64_t seed;
@@ -347,7 +359,8 @@ static bool start_alert_half(struct app *a, struct err *err)
     if (clustered) {
         const struct mesh_thread_options mesh = { .options = a->o, .fs = fs_posix(), .seed = seed, .registry = a->registry,
                                                   .loop_metrics = &a->loop_metrics,
-                                                  .mailbox_metrics = &a->mailbox_metrics };
+                                                  .mailbox_metrics = &a->mailbox_metrics,
+                                                  .fatal = request_failed_end, .fatal_arg = a };
         a->mesh = mesh_thread_start(&mesh, err);
         if (!a->mesh)
             return err_wrap(err, "unable to initialize gossip mesh");
@@ -562,9 +575,10 @@ static void register_metrics(struct app *a)
     metric_registry_add(r, own_metrics, ARRAY_LEN(own_metrics), &a->stats, NULL, NULL);
     gauge_set(&a->stats.build_info_am, 1);
     gauge_set(&a->stats.own_build_info, 1);
-    gauge_set(&a->stats.cluster_enabled, a->o->cluster_listen_address.n > 0);
     if (a->alert_half) {
         metric_registry_add(r, alert_half_metrics, ARRAY_LEN(alert_half_metrics), &a->stats, NULL, NULL);
+        if (a->o->cluster_listen_address.n == 0)
+            metric_registry_add(r, alone_metrics, ARRAY_LEN(alone_metrics), &a->stats, NULL, NULL);
         metric_registry_add(r, web_metrics, web_metrics_count, &a->web.stats, NULL, NULL);
         metric_registry_add(r, api_metrics, api_metrics_count, &a->api.stats, NULL, NULL);
     }
@@ -634,8 +648,8 @@ static bool apply_first(struct app *a, struct config *c, struct err *err)
         return false;
     generation_log(a->generation, a->o->data_retention_ns / 1000000);
     a->applied_call = (struct loop_call){ .run = first_applied_on_main, .arg = a };
-    if (a->mesh)
-        mesh_thread_join(a->mesh, a->alerts);
+    if (a->mesh && !mesh_thread_join(a->mesh, a->alerts, err))
+        return false;
     alert_thread_configure(a->alerts, &a->generation->dispatch, first_applied, a);
     loop_run(a->loop);
     a->applied_call = (struct loop_call){ .run = reload_applied, .arg = a };
@@ -679,10 +693,11 @@ static void shut_down(struct app *a)
         wait_for_attempts(a);
     }
     send_thread_stop(a->send);
+    mesh_thread_leave(a->mesh); /* peers may ask for state until the end, so the stores still run */
     if (a->alerts)
         alert_thread_stop(a->alerts);
     send_thread_free(a->send);
-    mesh_thread_leave(a->mesh);
+    mesh_thread_free(a->mesh);
     if (a->server)
         http_server_free(a->server);
     alert_thread_free(a->alerts);
@@ -757,6 +772,8 @@ int app_run(const struct options *options)
     a->loop = loop_new("main", NULL);
     a->reload_call = (struct loop_call){ .run = begin_reload, .arg = a };
     a->quit_call = (struct loop_call){ .run = quit_on_main, .arg = a };
+    a->fail_call = (struct loop_call){ .run = quit_on_main, .arg = a };
+    crypto_init();
     (void)service_raise_files_limit();
     a->signals = signals_new(a->loop, on_signal, a, &err);
     bool ok = a->signals && start(a, &err);
@@ -766,6 +783,7 @@ int app_run(const struct options *options)
         loop_run(a->loop);
         log_info("Received shutdown signal, exiting gracefully...");
     }
+    ok = ok && !atomic_load(&a->failed);
     signals_free(a->signals);
     restore_default_signals();
     shut_down(a);

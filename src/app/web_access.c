@@ -27,7 +27,7 @@ static struct str dir_of(struct str path)
     return slash == STR_NPOS ? STR(".") : str_sub(path, 0, slash ? slash : 1);
 }
 
-static struct tls_server *load_tls(struct web_access *a, const struct web_tls_config *c, struct err *err)
+struct tls_server *web_tls_load(struct fs *fs, const struct web_tls_config *c, struct err *err)
 {
     static const enum tls_client_auth auth[] = {
         [WEB_CLIENT_AUTH_NONE] = TLS_CLIENT_AUTH_NONE,
@@ -45,7 +45,7 @@ static struct tls_server *load_tls(struct web_access *a, const struct web_tls_co
         .cipher_suites = c->cipher_suites.v, .cipher_suites_count = c->cipher_suites.n,
         .curves = c->curve_preferences.v, .curves_count = c->curve_preferences.n,
     };
-    return tls_server_load(&spec, a->fs, err);
+    return tls_server_load(&spec, fs, err);
 }
 
 static struct http_guard *make_guard(struct arena *arena, const struct web_config *c)
@@ -77,7 +77,7 @@ static bool load(struct web_access *a, struct http_guard **guard, struct tls_ser
     bool ok = fs_read_file(a->fs, path, FILE_BYTES_MAX, &text, err) &&
               web_config_parse(&arena, buf_view(&text), dir_of(path), &notices, &c, err);
     if (ok && c.tls_enabled)
-        ok = (*tls = load_tls(a, &c.tls, err)) != NULL;
+        ok = (*tls = web_tls_load(a->fs, &c.tls, err)) != NULL;
     if (ok)
         *guard = make_guard(&arena, &c);
     for (size_t i = 0; ok && !a->warned_http2 && i < notices.n; i++)

@@ -19,4 +19,8 @@ void web_access_close(struct web_access *a);
 bool web_access_tls(const struct web_access *a);
 struct http_guard_hooks web_access_hooks(struct web_access *a);
 
+struct web_tls_config;
+/* The server side of a TLS section; the mesh's file has one too. */
+struct tls_server *web_tls_load(struct fs *fs, const struct web_tls_config *c, struct err *err);
+
 #endif
