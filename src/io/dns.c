@@ -172,7 +172,8 @@ static void start_waiting(struct dns *d)
 static void on_later(void *arg)
 {
     struct dns_lookup *l = arg;
-    answer(l, &l->literal, l->is_literal ? 1 : 0);
+    struct addr literal = l->literal; /* answer() frees the look-up before it tells */
+    answer(l, &literal, l->is_literal ? 1 : 0);
 }
 
 static void on_deadline(void *arg)
