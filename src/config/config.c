@@ -382,6 +382,7 @@ static void prepare(struct config *c)
         http_client_config_init(global->http_config);
     }
     http_client_config_resolve(global->http_config, c->base, &c->arena);
+    global_config_fill(&c->global);
     c->resolve_timeout_ms = c->global.resolve_timeout_ms;
 }
 

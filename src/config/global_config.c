@@ -60,23 +60,30 @@ static bool check_scheme(const struct prometheus_global_config *p, struct err *e
     return true;
 }
 
-static bool global_check(struct binding *b, void *object, struct err *err)
+void global_config_fill(struct global_config *g)
 {
-    struct prometheus_global_config *p = &((struct global_config *)object)->prometheus;
-    (void)b;
+    struct prometheus_global_config *p = &g->prometheus;
     if (p->scrape_interval_ms == 0)
         p->scrape_interval_ms = SCRAPE_INTERVAL_DEFAULT_MS;
     if (p->evaluation_interval_ms == 0)
         p->evaluation_interval_ms = SCRAPE_INTERVAL_DEFAULT_MS;
-    if (p->scrape_timeout_ms > p->scrape_interval_ms)
-        return err_set(err, ERR_INVALID, "global scrape timeout greater than scrape interval");
     if (p->scrape_timeout_ms == 0)
         p->scrape_timeout_ms =
             p->scrape_interval_ms < SCRAPE_TIMEOUT_DEFAULT_MS ? p->scrape_interval_ms : SCRAPE_TIMEOUT_DEFAULT_MS;
-    return check_scheme(p, err);
+}
+
+static bool global_check(struct binding *b, void *object, struct err *err)
+{
+    struct global_config *g = object;
+    (void)b;
+    global_config_fill(g);
+    if (g->prometheus.scrape_timeout_ms > g->prometheus.scrape_interval_ms)
+        return err_set(err, ERR_INVALID, "global scrape timeout greater than scrape interval");
+    return check_scheme(&g->prometheus, err);
 }
 
 const struct bind_type global_config_bind =
-    BIND_TYPE("config.plain", struct global_config, global_fields, .title = "global", .check = global_check);
+    BIND_TYPE("config.plain", struct global_config, global_fields, .title = "global", .check = global_check,
+              .null_defaults = true);
 const struct bind_type alertmanager_global_config_bind =
     BIND_TYPE("config.plain", struct global_config, alertmanager_fields, .title = "global");

@@ -24,6 +24,8 @@ struct global_config {
     struct receiver_defaults receivers;
     struct prometheus_global_config prometheus;
 };
+/* Defaults that depend on other keys; also for a file without `global`. */
+void global_config_fill(struct global_config *g);
 extern const struct bind_type global_config_bind;            /* all keys */
 extern const struct bind_type alertmanager_global_config_bind; /* what the alert half's dump shows */
 

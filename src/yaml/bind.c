@@ -790,6 +790,8 @@ enum bind_result bind_read_object(struct binding *b, const struct bind_type *typ
     if (type->line_offset)
         *(uint32_t *)(void *)((char *)object + type->line_offset) = node->line;
     if (bind_is_null(node)) {
+        if (type->null_defaults)
+            bind_defaults(b, type, object);
         if (type->null_offset)
             *((bool *)object + type->null_offset) = true;
         return BIND_OK;

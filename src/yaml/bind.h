@@ -165,6 +165,7 @@ struct bind_type {
     bool (*emit_short)(struct yaml_emitter *e, const void *object);
     size_t line_offset;  /* uint32_t: line of the object; 0: none (so it cannot be the first member) */
     size_t null_offset;  /* bool: the object was null; 0: none */
+    bool null_defaults;  /* null means the defaults, not the zero value */
 };
 
 /* Fails to compile if the field has another type. */

@@ -82,6 +82,21 @@ static void sections_decide_what_runs(void **state)
             "global scrape timeout greater than scrape interval");
 }
 
+static void a_null_or_absent_global_means_the_defaults(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { MINIMAL "rule_files: []\n", MINIMAL "global:\nrule_files: []\n",
+                                         MINIMAL "global: {}\nrule_files: []\n" };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct config *c = load(texts[i]);
+        assert_int_equal(c->resolve_timeout_ms, 5 * 60 * 1000);
+        assert_true(c->global.receivers.smtp_require_tls && c->global.receivers.http_config->follow_redirects);
+        assert_true(str_eq(c->global.receivers.opsgenie_api_url, STR("https://api.opsgenie.com/")));
+        assert_int_equal(c->global.prometheus.scrape_timeout_ms, 10000);
+        config_release(c);
+    }
+}
+
 static void the_first_objection_wins(void **state)
 {
     (void)state;
@@ -327,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sections_decide_what_runs),
+        cmocka_unit_test(a_null_or_absent_global_means_the_defaults),
         cmocka_unit_test(the_first_objection_wins),
         cmocka_unit_test(errors_name_their_line),
         cmocka_unit_test(receivers_inherit_by_pair_or_by_member),
