@@ -424,7 +424,7 @@ static void collect_by_group(struct dispatch *d, struct wire_time now)
         size_t counts[ARRAY_LEN(state_names)] = { 0 };
         struct member_at at = { 0 };
         const struct alert_slot *s;
-        while ((s = members_next(&d->groups[i]->members, &at)) != NULL)
+        while ((s = group_members_next(&d->groups[i]->members, &at)) != NULL)
             if (alert_slot_state(s, now) != ALERT_RESOLVED)
                 counts[s->mark]++;
         for (size_t k = 0; k < ARRAY_LEN(state_names); k++) {

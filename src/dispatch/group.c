@@ -116,7 +116,7 @@ static void unqueue(struct dispatch *d, struct group *g)
 static void group_free(struct group *g)
 {
     ASSERT(!g->flush && !g->queued && !timer_is_armed(&g->timer));
-    members_deinit(&g->members);
+    group_members_deinit(&g->members);
     labels_free(g->labels);
     mem_free((void *)(uintptr_t)g->key.p);
     mem_free(g->muted_by);
@@ -140,7 +140,7 @@ void group_let_go(struct dispatch *d, struct group *g)
 {
     struct member_at at = { 0 };
     struct alert_slot *s;
-    while ((s = members_next(&g->members, &at)) != NULL)
+    while ((s = group_members_next(&g->members, &at)) != NULL)
         alert_slot_release(d->alerts, s);
     group_free(g);
 }
@@ -164,7 +164,7 @@ void group_route(struct dispatch *d, struct alert_slot *s)
         struct group *g = map64_get(&d->by_route[r->index], fp);
         if (!g)
             g = group_new(d, r, fp, labels, s);
-        members_add(&g->members, s);
+        group_members_add(&g->members, s);
         alert_slot_retain(s);
         m->v[i] = g;
         m->groups++;
@@ -181,7 +181,7 @@ static void leave(struct dispatch *d, struct group *g, struct alert_slot *s)
             continue;
         m->v[i] = NULL;
         m->groups--;
-        bool was_in = members_remove(&g->members, s);
+        bool was_in = group_members_remove(&g->members, s);
         ASSERT(was_in);
         d->version++;
         alert_slot_release(d->alerts, s);
@@ -229,7 +229,7 @@ void group_start_flush(struct dispatch *d, struct group *g)
     size_t n = 0;
     struct member_at at = { 0 };
     struct alert_slot *s;
-    while ((s = members_next(&g->members, &at)) != NULL) {
+    while ((s = group_members_next(&g->members, &at)) != NULL) {
         alert_slot_retain(s);
         alerts[n++] = (struct notify_alert){ s, s->updated_at, alert_slot_state(s, d->wall), false };
     }

@@ -9,7 +9,7 @@
 
 static const uint32_t RUN_MAX = 512;
 
-void members_deinit(struct members *m)
+void group_members_deinit(struct members *m)
 {
     for (uint32_t i = 0; i < m->runs_count; i++)
         mem_free(m->runs[i].v);
@@ -84,7 +84,7 @@ static void split_run(struct members *m, uint32_t at)
     insert_run(m, at + 1, right);
 }
 
-void members_add(struct members *m, struct alert_slot *s)
+void group_members_add(struct members *m, struct alert_slot *s)
 {
     if (m->runs_count == 0)
         insert_run(m, 0, (struct member_run){ 0 });
@@ -105,7 +105,7 @@ void members_add(struct members *m, struct alert_slot *s)
     m->count++;
 }
 
-bool members_remove(struct members *m, const struct alert_slot *s)
+bool group_members_remove(struct members *m, const struct alert_slot *s)
 {
     if (m->runs_count == 0)
         return false;
@@ -126,7 +126,7 @@ bool members_remove(struct members *m, const struct alert_slot *s)
     return true;
 }
 
-struct alert_slot *members_next(const struct members *m, struct member_at *at)
+struct alert_slot *group_members_next(const struct members *m, struct member_at *at)
 {
     while (at->run < m->runs_count) {
         const struct member_run *r = &m->runs[at->run];

@@ -18,14 +18,14 @@ struct members {
     uint32_t runs_count, runs_capacity;
     size_t count;
 };
-void members_deinit(struct members *m);
-void members_add(struct members *m, struct alert_slot *s); /* not in yet */
-bool members_remove(struct members *m, const struct alert_slot *s);
-/* In order: for (struct member_at at = {0}; (s = members_next(m, &at)) != NULL;). Not while changing. */
+void group_members_deinit(struct members *m);
+void group_members_add(struct members *m, struct alert_slot *s); /* not in yet */
+bool group_members_remove(struct members *m, const struct alert_slot *s);
+/* In order: for (struct member_at at = {0}; (s = group_members_next(m, &at)) != NULL;). Not while changing. */
 struct member_at {
     uint32_t run, i;
 };
-struct alert_slot *members_next(const struct members *m, struct member_at *at);
+struct alert_slot *group_members_next(const struct members *m, struct member_at *at);
 int members_compare(const struct alert_slot *a, const struct alert_slot *b);
 
 #endif

@@ -92,7 +92,7 @@ static void add_group(struct maker *m, const struct group *g)
     uint32_t *alerts = arena_alloc_array(a, g->members.count, sizeof *alerts);
     struct member_at at = { 0 };
     const struct alert_slot *s;
-    while ((s = members_next(&g->members, &at)) != NULL)
+    while ((s = group_members_next(&g->members, &at)) != NULL)
         if (s->listed)
             alerts[row->alerts_count++] = group_memo(m->d, s)->row;
     row->alerts = alerts;
