@@ -217,6 +217,92 @@ bool chunk_without(const struct encoded_chunk *c, const struct intervals *gone, 
     return ok;
 }
 
+/* ---- chunks of a series made fit for a block ---- */
+
+void chunk_list_deinit(struct chunk_list *l)
+{
+    mem_free(l->v);
+    l->v = NULL;
+    l->n = l->capacity = 0;
+}
+
+bool chunk_list_add(void *list, const struct encoded_chunk *c, struct err *err)
+{
+    (void)err;
+    struct chunk_list *l = list;
+    if (l->n == l->capacity) {
+        l->capacity = mem_grow(l->capacity, l->n + 1);
+        l->v = mem_realloc_array(l->v, l->capacity, sizeof *l->v);
+    }
+    l->v[l->n] = *c;
+    l->v[l->n++].bytes = arena_str(l->arena, c->bytes);
+    return true;
+}
+
+static void sort_chunks(struct chunk_list *l)
+{
+    for (size_t i = 1; i < l->n; i++) { /* nearly sorted: runs of a few sources */
+        struct encoded_chunk c = l->v[i];
+        size_t at = i;
+        while (at > 0 && (l->v[at - 1].mint > c.mint || (l->v[at - 1].mint == c.mint && l->v[at - 1].maxt > c.maxt))) {
+            l->v[at] = l->v[at - 1];
+            at--;
+        }
+        l->v[at] = c;
+    }
+}
+
+static bool same_chunk(const struct encoded_chunk *a, const struct encoded_chunk *b)
+{
+    return a->mint == b->mint && a->maxt == b->maxt && a->encoding == b->encoding && str_eq(a->bytes, b->bytes);
+}
+
+/* Chunks [from, to) overlap, or one of them reaches out of the range: decoded, merged, encoded. */
+static bool settle_run(const struct chunk_list *in, size_t from, size_t to, int64_t mint, int64_t maxt,
+                       struct raw_limits limits, struct chunk_list *out, struct err *err)
+{
+    struct raw_samples all = { 0 }, one = { 0 }, merged = { 0 };
+    bool ok = true;
+    for (size_t i = from; ok && i < to; i++) {
+        one.n = 0;
+        ok = raw_decode(&in->v[i], mint, maxt, NULL, in->arena, &one, err);
+        if (ok) {
+            raw_merge(&all, &one, in->arena, &merged);
+            struct raw_samples was = all;
+            all = merged;
+            merged = was;
+        }
+    }
+    ok = ok && raw_encode(&all, limits, chunk_list_add, out, err);
+    raw_samples_deinit(&all);
+    raw_samples_deinit(&one);
+    raw_samples_deinit(&merged);
+    return ok;
+}
+
+bool chunks_settle(struct chunk_list *in, int64_t mint, int64_t maxt, struct raw_limits limits, struct chunk_list *out,
+                   struct err *err)
+{
+    size_t n = 0;
+    sort_chunks(in);
+    for (size_t i = 0; i < in->n; i++) {
+        if (in->v[i].maxt < mint || in->v[i].mint > maxt || (n > 0 && same_chunk(&in->v[n - 1], &in->v[i])))
+            continue;
+        in->v[n++] = in->v[i];
+    }
+    in->n = n;
+    for (size_t from = 0, to; from < n; from = to) {
+        int64_t reach = in->v[from].maxt;
+        for (to = from + 1; to < n && in->v[to].mint <= reach; to++)
+            reach = in->v[to].maxt > reach ? in->v[to].maxt : reach;
+        const struct encoded_chunk *c = &in->v[from];
+        bool whole = to == from + 1 && c->mint >= mint && c->maxt <= maxt;
+        if (whole ? !chunk_list_add(out, c, err) : !settle_run(in, from, to, mint, maxt, limits, out, err))
+            return false;
+    }
+    return true;
+}
+
 void columns_drop_intervals(struct columns *c, size_t n0, size_t hn0, const struct intervals *gone)
 {
     size_t n = n0, hn = hn0;

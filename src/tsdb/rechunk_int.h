@@ -41,6 +41,21 @@ MUST_CHECK bool raw_encode(const struct raw_samples *s, struct raw_limits limits
 MUST_CHECK bool chunk_without(const struct encoded_chunk *c, const struct intervals *gone, chunk_visit *visit, void *arg,
                               struct err *err);
 
+/* Chunks gathered in an arena, bytes copied. */
+struct chunk_list {
+    struct arena *arena;
+    struct encoded_chunk *v; /* heap; chunk_list_deinit() */
+    size_t n, capacity;
+};
+void chunk_list_deinit(struct chunk_list *l);
+MUST_CHECK bool chunk_list_add(void *list, const struct encoded_chunk *c, struct err *err); /* a chunk_visit */
+
+/* Makes the chunks of one series fit for a block: within [mint, maxt], in order, none overlapping. What overlaps no other
+ * and is whole is taken over as it is; copies are dropped; the rest is merged (the chunk that begins first wins at equal
+ * times) and encoded again within the limits. Sorts `in`. */
+MUST_CHECK bool chunks_settle(struct chunk_list *in, int64_t mint, int64_t maxt, struct raw_limits limits,
+                              struct chunk_list *out, struct err *err);
+
 /* Removes the samples from n0 / hn0 on that lie in an interval (NULL: none). */
 void columns_drop_intervals(struct columns *c, size_t n0, size_t hn0, const struct intervals *gone);
 

@@ -57,6 +57,10 @@ MUST_CHECK bool histogram_chunk_append(struct histogram_chunk *c, const struct h
 /* The flag of a chunk that s begins: after none or another encoding (prev NULL), or because prev is full. */
 enum reset_flag histogram_chunk_first_flag(const struct histogram_chunk *prev, const struct histogram_sample *s);
 
+/* The newest sample; spans and bounds are the chunk's. */
+void histogram_chunk_last_int(const struct histogram_chunk *c, struct arena *a, struct int_histogram *out);
+void histogram_chunk_last_float(const struct histogram_chunk *c, struct arena *a, struct float_histogram *out);
+
 static inline size_t histogram_chunk_bytes(const struct histogram_chunk *c)
 {
     return bit_writer_bytes(&c->out);

@@ -598,3 +598,61 @@ bool histogram_chunk_append(struct histogram_chunk *c, const struct histogram_sa
     arena_deinit(&a);
     return true;
 }
+
+/* ---- the newest sample ---- */
+
+static int64_t *dup_deltas(struct arena *a, const int64_t *v, size_t n)
+{
+    int64_t *out = arena_alloc_array(a, n + 1, sizeof *out);
+    if (n)
+        memcpy(out, v, n * sizeof *out);
+    return out;
+}
+
+void histogram_chunk_last_int(const struct histogram_chunk *c, struct arena *a, struct int_histogram *out)
+{
+    ASSERT(!c->is_float);
+    *out = (struct int_histogram){ .hint = c->flag == FLAG_GAUGE ? RESET_GAUGE : RESET_UNKNOWN,
+                                   .sum = f64_from_bits(c->sum.v) };
+    if (c->last_stale)
+        return;
+    out->schema = c->schema;
+    out->zero_threshold = c->zero_threshold;
+    out->zero_count = c->zero_count;
+    out->count = c->count;
+    out->positive = (struct int_side){ c->spans, c->positive_spans, dup_deltas(a, c->buckets, c->positive_buckets),
+                                       c->positive_buckets };
+    out->negative = (struct int_side){ c->spans + c->positive_spans, c->negative_spans,
+                                       dup_deltas(a, c->buckets + c->positive_buckets, c->negative_buckets),
+                                       c->negative_buckets };
+    out->custom_values = c->custom;
+    out->custom_values_count = c->custom_count;
+}
+
+static double *dup_columns(struct arena *a, const struct xor_column *v, size_t n)
+{
+    double *out = arena_alloc_array(a, n + 1, sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        out[i] = f64_from_bits(v[i].v);
+    return out;
+}
+
+void histogram_chunk_last_float(const struct histogram_chunk *c, struct arena *a, struct float_histogram *out)
+{
+    ASSERT(c->is_float);
+    *out = (struct float_histogram){ .hint = c->flag == FLAG_GAUGE ? RESET_GAUGE : RESET_UNKNOWN,
+                                     .sum = f64_from_bits(c->sum.v) };
+    if (c->last_stale)
+        return;
+    out->schema = c->schema;
+    out->zero_threshold = c->zero_threshold;
+    out->zero_count = f64_from_bits(c->fzero.v);
+    out->count = f64_from_bits(c->fcount.v);
+    out->positive = (struct float_side){ c->spans, c->positive_spans, dup_columns(a, c->columns, c->positive_buckets),
+                                         c->positive_buckets };
+    out->negative = (struct float_side){ c->spans + c->positive_spans, c->negative_spans,
+                                         dup_columns(a, c->columns + c->positive_buckets, c->negative_buckets),
+                                         c->negative_buckets };
+    out->custom_values = c->custom;
+    out->custom_values_count = c->custom_count;
+}

@@ -93,6 +93,14 @@ bool index_symbol(const struct index_reader *r, uint32_t symbol, struct str *out
     return !c.bad || damaged(err, "symbols end inside one");
 }
 
+bool index_symbols(const struct index_reader *r, struct str *out, struct err *err)
+{
+    struct cursor c = { .p = r->p + r->symbols_at + 8, .end = r->p + r->symbols_end };
+    for (uint32_t i = 0; i < r->symbols_count; i++)
+        out[i] = take_str(&c);
+    return !c.bad || damaged(err, "symbols end inside one");
+}
+
 /* ---- the postings offset table ---- */
 
 struct table_entry {

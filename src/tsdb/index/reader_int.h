@@ -40,6 +40,9 @@ void index_reader_close(struct index_reader *r);
 /* The text of a symbol; false (ERR_CORRUPT) if there is none such. */
 MUST_CHECK bool index_symbol(const struct index_reader *r, uint32_t symbol, struct str *out, struct err *err);
 
+/* All of them, in order; `out` has room for symbols_count. */
+MUST_CHECK bool index_symbols(const struct index_reader *r, struct str *out, struct err *err);
+
 struct index_chunk {
     int64_t mint, maxt;
     uint64_t ref;
