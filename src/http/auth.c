@@ -169,6 +169,7 @@ size_t sigv4_sign(struct arena *a, const struct sigv4_request *req, const struct
                   struct http_header *out)
 {
     size_t out_count = 0;
+    bool s3 = str_eq(req->service, STR("s3")); /* announces the body's hash, and encodes paths once, not twice */
     struct civil t;
     civil_from_unix(req->now.s, 0, 0, &t);
     struct str date = arena_printf(a, "%04d%02d%02d", (int)t.year, t.month, t.day);
@@ -179,7 +180,7 @@ size_t sigv4_sign(struct arena *a, const struct sigv4_request *req, const struct
     buf_deinit(&body_hash);
 
     out[out_count++] = (struct http_header){ STR("X-Amz-Date"), stamp };
-    if (!str_eq(req->service, STR("sns")))
+    if (s3)
         out[out_count++] = (struct http_header){ STR("X-Amz-Content-Sha256"), payload };
     if (cred->session_token.n)
         out[out_count++] = (struct http_header){ STR("X-Amz-Security-Token"), cred->session_token };
@@ -197,7 +198,12 @@ size_t sigv4_sign(struct arena *a, const struct sigv4_request *req, const struct
     buf_str(&canonical, req->method);
     buf_byte(&canonical, '\n');
     http_url_escaped_path(&path, req->url);
-    uri_encode(&canonical, path.n ? buf_view(&path) : STR("/"), true);
+    if (path.n == 0)
+        buf_byte(&path, '/');
+    if (s3)
+        buf_str(&canonical, buf_view(&path));
+    else
+        uri_encode(&canonical, buf_view(&path), true);
     buf_byte(&canonical, '\n');
     canonical_query(a, &canonical, req->url->raw_query);
     buf_byte(&canonical, '\n');

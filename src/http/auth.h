@@ -33,8 +33,8 @@ struct sigv4_request {
     struct wire_time now;
 };
 #define SIGV4_HEADERS_MAX 4
-/* Adds X-Amz-Date, X-Amz-Content-Sha256 (unless the service is sns, whose SDK leaves it out), X-Amz-Security-Token and
- * Authorization to out (room for SIGV4_HEADERS_MAX); returns how many. Texts in the arena. */
+/* Adds X-Amz-Date, for s3 X-Amz-Content-Sha256, X-Amz-Security-Token if there is one, and Authorization to out (room for
+ * SIGV4_HEADERS_MAX); returns how many. Texts in the arena. */
 size_t sigv4_sign(struct arena *a, const struct sigv4_request *req, const struct sigv4_credentials *cred,
                   struct http_header *out);
 
