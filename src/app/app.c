@@ -80,7 +80,7 @@ struct app {
     struct api_ask **answering; /* by the running reload */
     size_t answering_count;
     struct err reload_err;
-    struct loop_call applied_call;
+    struct loop_call first_applied_call, applied_call;
     atomic_bool serving;
     struct loop_call quit_call, fail_call;
     atomic_bool failed; /* ends with exit code 1 */
@@ -627,7 +627,7 @@ static void on_signal(void *arg, int signo)
 static void first_applied(void *arg)
 {
     struct app *a = arg;
-    loop_post(a->loop, &a->applied_call);
+    loop_post(a->loop, &a->first_applied_call);
 }
 
 static void first_applied_on_main(void *arg)
@@ -647,12 +647,12 @@ static bool apply_first(struct app *a, struct config *c, struct err *err)
     if (!a->generation)
         return false;
     generation_log(a->generation, a->o->data_retention_ns / 1000000);
-    a->applied_call = (struct loop_call){ .run = first_applied_on_main, .arg = a };
+    a->first_applied_call = (struct loop_call){ .run = first_applied_on_main, .arg = a };
+    a->applied_call = (struct loop_call){ .run = reload_applied, .arg = a };
     if (a->mesh && !mesh_thread_join(a->mesh, a->alerts, err))
         return false;
     alert_thread_configure(a->alerts, &a->generation->dispatch, first_applied, a);
     loop_run(a->loop);
-    a->applied_call = (struct loop_call){ .run = reload_applied, .arg = a };
     gauge_set(&a->stats.reload_ok, 1);
     gauge_set(&a->stats.reload_time, (double)clock_wall_ms() / 1000);
     gauge_set(&a->stats.config_hash, a->generation->config->hash);

@@ -363,7 +363,7 @@ static void view(void *arg, const struct peer_view *v)
 static void started(void *arg, const struct err *err)
 {
     struct mesh_thread *m = arg;
-    if (!err)
+    if (!err || err->code == ERR_NONE)
         return;
     log_error("unable to join gossip mesh", LOG_STR("component", STR("cluster")), LOG_ERR(err));
     if (m->o.fatal)
