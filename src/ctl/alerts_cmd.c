@@ -1,5 +1,5 @@
 /* amtool alert: query and add. */
-#include "ctl/ctl.h"
+#include "ctl/alerts_int.h"
 
 #include "base/utf8.h"
 #include "http/url.h"
@@ -7,12 +7,6 @@
 #include "model/labels.h"
 
 #include <stdlib.h>
-
-struct shown_alert {
-    struct labels labels, annotations;
-    struct wire_time starts_at, ends_at;
-    struct str generator_url, state;
-};
 
 static bool read_map(struct ctl *c, struct json_reader *r, struct labels *out)
 {
@@ -54,7 +48,7 @@ static bool read_state(struct json_reader *r, struct str *state)
     return !r->failed;
 }
 
-static bool read_alert(struct ctl *c, struct json_reader *r, struct shown_alert *a)
+static bool read_fields(struct ctl *c, struct json_reader *r, struct shown_alert *a)
 {
     struct str key;
     if (!jr_object(r))
@@ -65,6 +59,7 @@ static bool read_alert(struct ctl *c, struct json_reader *r, struct shown_alert 
                   : str_eq(key, STR("startsAt"))     ? read_time(r, &a->starts_at)
                   : str_eq(key, STR("endsAt"))       ? read_time(r, &a->ends_at)
                   : str_eq(key, STR("generatorURL")) ? jr_str(r, &a->generator_url)
+                  : str_eq(key, STR("fingerprint"))  ? jr_str(r, &a->fingerprint)
                   : str_eq(key, STR("status"))       ? read_state(r, &a->state)
                                                      : jr_skip(r);
         if (!ok)
@@ -73,7 +68,17 @@ static bool read_alert(struct ctl *c, struct json_reader *r, struct shown_alert 
     return !r->failed;
 }
 
-static bool read_alerts(struct ctl *c, struct str body, struct shown_alert **out, size_t *count)
+static bool read_alert(struct ctl *c, struct json_reader *r, struct shown_alert *a)
+{
+    struct json_reader one;
+    *a = (struct shown_alert){ .state = STR_EMPTY };
+    if (!jr_raw(r, &a->raw))
+        return false;
+    json_reader_init(&one, a->raw, c->arena);
+    return (read_fields(c, &one, a) && jr_finish(&one, &c->err)) || jr_fail(r, "not an alert");
+}
+
+bool alerts_read(struct ctl *c, struct str body, struct shown_alert **out, size_t *count)
 {
     struct json_reader r;
     size_t n = 0, capacity = 64;
@@ -111,7 +116,7 @@ static int by_text(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static struct str map_text(struct ctl *c, struct labels ls)
+struct str alerts_map_text(struct ctl *c, struct labels ls)
 {
     struct str *parts = arena_alloc_array(c->arena, ls.n, sizeof *parts);
     for (size_t i = 0; i < ls.n; i++)
@@ -169,8 +174,8 @@ static void print_extended(struct ctl *c, const struct shown_alert *v, size_t n)
     for (size_t i = 0; i < ARRAY_LEN(heads); i++)
         ctl_table_cell(&t, heads[i]);
     for (size_t i = 0; i < n; i++) {
-        ctl_table_cell(&t, map_text(c, v[i].labels));
-        ctl_table_cell(&t, map_text(c, v[i].annotations));
+        ctl_table_cell(&t, alerts_map_text(c, v[i].labels));
+        ctl_table_cell(&t, alerts_map_text(c, v[i].annotations));
         date_cell(c, &t, v[i].starts_at);
         date_cell(c, &t, v[i].ends_at);
         ctl_table_cell(&t, v[i].generator_url);
@@ -179,8 +184,32 @@ static void print_extended(struct ctl *c, const struct shown_alert *v, size_t n)
     ctl_table_write(&t, &c->out);
 }
 
+void alerts_print_table(struct ctl *c, struct shown_alert *v, size_t n)
+{
+    insertion_by_start(v, n);
+    if (str_eq(c->f.output, STR("extended")))
+        print_extended(c, v, n);
+    else
+        print_simple(c, v, n);
+}
+
+bool alerts_print(struct ctl *c, struct str body)
+{
+    struct shown_alert *v;
+    size_t n;
+    if (str_eq(c->f.output, STR("json"))) {
+        buf_str(&c->out, str_trim(body));
+        buf_byte(&c->out, '\n');
+        return true;
+    }
+    if (!alerts_read(c, body, &v, &n))
+        return false;
+    alerts_print_table(c, v, n);
+    return true;
+}
+
 /* Filters go to the server as given; only the first may be a bare alert name. */
-static void filter_query(struct ctl *c, struct buf *q)
+void alerts_filter_query(struct ctl *c, struct buf *q)
 {
     for (size_t i = 0; i < c->f.matchers.n; i++) {
         struct str text = c->f.matchers.v[i];
@@ -203,7 +232,7 @@ int ctl_alert_query(void *program)
     struct buf q = { 0 };
     bool none = !c->f.silenced && !c->f.inhibited && !c->f.active && !c->f.unprocessed;
     buf_printf(&q, "/alerts?active=%s", c->f.active || none ? "true" : "false");
-    filter_query(c, &q);
+    alerts_filter_query(c, &q);
     buf_printf(&q, "&inhibited=%s", c->f.inhibited ? "true" : "false");
     if (c->f.receiver.n) {
         buf_c(&q, "&receiver=");
@@ -214,21 +243,7 @@ int ctl_alert_query(void *program)
     buf_deinit(&q);
     if (!ctl_api_ok(c, "GET", path, STR_EMPTY, "/alerts", "getAlerts", &body))
         return ctl_fail(c);
-    if (str_eq(c->f.output, STR("json"))) {
-        buf_str(&c->out, str_trim(body));
-        buf_byte(&c->out, '\n');
-        return 0;
-    }
-    struct shown_alert *v;
-    size_t n;
-    if (!read_alerts(c, body, &v, &n))
-        return ctl_fail(c);
-    insertion_by_start(v, n);
-    if (str_eq(c->f.output, STR("extended")))
-        print_extended(c, v, n);
-    else
-        print_simple(c, v, n);
-    return 0;
+    return alerts_print(c, body) ? 0 : ctl_fail(c);
 }
 
 static void write_map(struct json_writer *w, struct labels ls)

@@ -190,7 +190,7 @@ static void check_version(struct ctl *c)
             STR_ARG(version));
 }
 
-static bool connect_client(struct ctl *c)
+bool ctl_connect(struct ctl *c)
 {
     if (c->client)
         return true;
@@ -208,7 +208,7 @@ static bool connect_client(struct ctl *c)
 
 bool ctl_api(struct ctl *c, const char *method, struct str path, struct str body, struct ctl_answer *answer)
 {
-    if (!connect_client(c))
+    if (!ctl_connect(c))
         return false;
     struct str url = arena_printf(c->arena, "%.*s/api/v2%.*s", STR_ARG(c->client->base), STR_ARG(path));
     return perform(c, method, url, body, body.n ? STR("application/json") : STR_EMPTY, answer);
@@ -263,6 +263,12 @@ bool ctl_api_ok(struct ctl *c, const char *method, struct str path, struct str b
     bool bodyless = answer.status == 404 && str_starts(path, STR("/silence/"));
     return err_set(&c->err, answer.status == 404 ? ERR_NOT_FOUND : ERR_INVALID, "[%s %s][%d] %s%s %.*s", method, shown,
                    answer.status, operation, kind, bodyless ? 0 : (int)text.n, text.p);
+}
+
+void ctl_client_renew(struct ctl *c)
+{
+    ASSERT(c->client);
+    c->client->deadline = mono_add(clock_mono(), c->f.timeout_ns > 0 ? c->f.timeout_ns / 1000000 : 30000);
 }
 
 void ctl_client_free(struct ctl *c)

@@ -1,7 +1,7 @@
 /* amtool check-config and config: files and what a server runs. */
+#include "ctl/config_int.h"
 #include "ctl/ctl.h"
 
-#include "config/config.h"
 #include "config/template_files.h"
 #include "dispatch/route.h"
 #include "dispatch/route_print.h"
@@ -11,10 +11,10 @@
 #include "template/template.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- loading ---- */
-
 
 static struct config *load_text(struct ctl *c, struct str text, struct str path, struct notices *notices, struct err *err)
 {
@@ -24,7 +24,7 @@ static struct config *load_text(struct ctl *c, struct str text, struct str path,
     return config_load(text, &options, &config, notices, err) ? config : NULL;
 }
 
-static struct config *load_file(struct ctl *c, struct str path, struct notices *notices, struct err *err)
+struct config *ctl_load_config_file(struct ctl *c, struct str path, struct notices *notices, struct err *err)
 {
     struct buf text = { 0 };
     struct config *config = ctl_read_file(path, &text, err) ? load_text(c, buf_view(&text), path, notices, err) : NULL;
@@ -60,7 +60,7 @@ static bool check_one(struct ctl *c, struct str path)
     struct err err = { 0 };
     bool ok = false;
     notices_init(&notices);
-    struct config *config = load_file(c, path, &notices, &err);
+    struct config *config = ctl_load_config_file(c, path, &notices, &err);
     buf_printf(&c->out, "Checking '%.*s'", STR_ARG(path));
     if (!config) {
         buf_printf(&c->out, "  FAILED: %s\n", err.text);
@@ -88,6 +88,14 @@ static bool check_one(struct ctl *c, struct str path)
     return ok;
 }
 
+static bool existing_file(struct ctl *c, struct str path)
+{
+    struct stat st;
+    if (stat(arena_cstr(c->arena, path), &st) != 0)
+        return err_set(&c->err, ERR_NOT_FOUND, "path '%.*s' does not exist", STR_ARG(path));
+    return !S_ISDIR(st.st_mode) || err_set(&c->err, ERR_INVALID, "'%.*s' is a directory", STR_ARG(path));
+}
+
 int ctl_check_config(void *program)
 {
     struct ctl *c = program;
@@ -101,10 +109,8 @@ int ctl_check_config(void *program)
         files = (struct str_list){ &standard_input, 1 };
     }
     for (size_t i = 0; i < files.n; i++)
-        if (!str_eq(files.v[i], standard_input) && access(arena_cstr(c->arena, files.v[i]), F_OK) != 0) {
-            err_set(&c->err, ERR_NOT_FOUND, "path '%.*s' does not exist", STR_ARG(files.v[i]));
+        if (!str_eq(files.v[i], standard_input) && !existing_file(c, files.v[i]))
             return ctl_fail(c);
-        }
     size_t failed = 0;
     for (size_t i = 0; i < files.n; i++)
         failed += !check_one(c, files.v[i]);
@@ -196,11 +202,16 @@ int ctl_config_show(void *program)
 
 /* ---- routes ---- */
 
-/* The configuration of --config.file, else of the server. */
-static struct config *load_any(struct ctl *c)
+struct config *ctl_load_running_config(struct ctl *c)
 {
     struct running run;
     struct str body;
+    return fetch_running(c, &run, &body) ? load_text(c, run.original, STR(""), NULL, &c->err) : NULL;
+}
+
+/* The configuration of --config.file, else of the server. */
+static struct config *load_any(struct ctl *c)
+{
     c->no_blank_line = true;
     if (c->f.config_file.n == 0 && c->f.url.n == 0) {
         err_set(&c->err, ERR_INVALID, "You have to specify one of --config.file or --alertmanager.url flags.");
@@ -209,12 +220,10 @@ static struct config *load_any(struct ctl *c)
     if (c->f.config_file.n) {
         if (c->f.url.n)
             fprintf(stderr, "Warning: --config.file flag overrides the --alertmanager.url.\n");
-        return load_file(c, c->f.config_file, NULL, &c->err);
+        return ctl_load_config_file(c, c->f.config_file, NULL, &c->err);
     }
     c->no_blank_line = false;
-    if (!fetch_running(c, &run, &body))
-        return NULL;
-    return load_text(c, run.original, STR(""), NULL, &c->err);
+    return ctl_load_running_config(c);
 }
 
 static struct route_tree *load_routes(struct ctl *c, struct config **config)

@@ -76,8 +76,34 @@ struct wire_time ctl_now(void)
     return clock_wall();
 }
 
+/* The two largest units of what lies between. */
+static void write_relative(struct buf *out, struct wire_time t)
+{
+    int64_t s = (wire_time_to_ms(t) - wire_time_to_ms(clock_wall())) / 1000;
+    int64_t left = s < 0 ? -s : s;
+    static const struct {
+        int64_t seconds;
+        char unit;
+    } units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+    size_t i = 0;
+    while (i + 1 < ARRAY_LEN(units) && left < units[i].seconds)
+        i++;
+    if (s > 0)
+        buf_c(out, "in ");
+    buf_printf(out, "%lld%c", (long long)(left / units[i].seconds), units[i].unit);
+    left %= units[i].seconds;
+    if (i + 1 < ARRAY_LEN(units) && left >= units[i + 1].seconds)
+        buf_printf(out, "%lld%c", (long long)(left / units[i + 1].seconds), units[i + 1].unit);
+    if (s <= 0)
+        buf_c(out, " ago");
+}
+
 void ctl_write_date(struct ctl *c, struct buf *out, struct wire_time t)
 {
+    if (str_eq(c->f.date_format, STR("relative"))) {
+        write_relative(out, t);
+        return;
+    }
     const struct go_time at = { .t = t };
     go_time_format(out, c->f.date_format, &at);
 }
@@ -196,10 +222,48 @@ static void version_block(struct ctl *c)
                "none", "platform:", "linux/amd64", "tags:", "tocsin");
 }
 
+static const char essay[] =
+    "View and modify the current Alertmanager state.\n\n"
+    "Config File: The alertmanager tool will read a config file in YAML format from one of two default config locations: "
+    "$HOME/.config/amtool/config.yml or /etc/amtool/config.yml\n\n"
+    "All flags can be given in the config file, but the following are the suited for static configuration:\n\n"
+    "\talertmanager.url\n"
+    "\t\tSet a default alertmanager url for each request\n\n"
+    "\tauthor\n"
+    "\t\tSet a default author value for new silences. If this argument is not\n"
+    "\t\tspecified then the username will be used\n\n"
+    "\trequire-comment\n"
+    "\t\tBool, whether to require a comment on silence creation. Defaults to true\n\n"
+    "\toutput\n"
+    "\t\tSet a default output type. Options are (simple, extended, json)\n\n"
+    "\tdate.format\n"
+    "\t\tSets the output format for dates. Defaults to \"2006-01-02 15:04:05 MST\"\n\n"
+    "\thttp.config.file\n"
+    "\t\tHTTP client configuration file for amtool to connect to Alertmanager.\n"
+    "\t\tThe format is https://prometheus.io/docs/alerting/latest/configuration/#http_config.\n";
+
+/* The questions of shells, which come before any other argument: true if it was one. */
+static bool answer_shell(struct ctl *c, int argc, char **argv)
+{
+    if (argc < 2)
+        return false;
+    if (strcmp(argv[1], "--completion-bash") == 0)
+        command_line_complete(&ctl_program, argc - 2, argv + 2, &c->out);
+    else if (strcmp(argv[1], "--completion-script-bash") == 0)
+        command_line_completion_script(c->name, false, &c->out);
+    else if (strcmp(argv[1], "--completion-script-zsh") == 0)
+        command_line_completion_script(c->name, true, &c->out);
+    else
+        return false;
+    return true;
+}
+
 static int run_verb(struct ctl *c, struct defaults *d, int argc, char **argv)
 {
     struct command_line line = { .arena = c->arena, .values = c, .source = default_for, .source_arg = d };
     c->line = &line;
+    if (answer_shell(c, argc, argv))
+        return 0;
     if (!open_defaults(d, c) || !command_line_parse(&line, &ctl_program, argc, argv, &c->err))
         return 1;
     if (line.version) {
@@ -207,13 +271,17 @@ static int run_verb(struct ctl *c, struct defaults *d, int argc, char **argv)
         return 0;
     }
     const struct command *leaf = command_line_leaf(&line);
-    if (line.help || line.help_long || line.help_man || !leaf || !leaf->run) {
-        command_line_help(&line, c->name, "View and modify the current Alertmanager state.", &c->out);
-        return 0;
-    }
-    if (!read_features(c))
+    if (line.help_man)
+        command_line_man(&line, c->name, essay, &c->out);
+    else if (line.help_long)
+        command_line_help_long(&line, c->name, essay, &c->out);
+    else if (line.help || !leaf || !leaf->run)
+        command_line_help(&line, c->name, essay, &c->out);
+    else if (!read_features(c))
         return 1;
-    return leaf->run(c);
+    else
+        return leaf->run(c);
+    return 0;
 }
 
 static const char *program_name(const char *path)

@@ -47,7 +47,7 @@ struct ctl_flags {
     struct str_list template_globs;
     struct str template_text, template_type, template_data;
     /* beyond amtool */
-    int64_t watch_interval_ns;
+    int64_t watch_interval_ns, watch_polls;
     /* promtool's: filled by the rows of their files */
     struct str tsdb_path, format, match, pattern, input, output_dir;
     struct str_list tsdb_args;
@@ -106,11 +106,15 @@ MUST_CHECK bool ctl_api_ok(struct ctl *c, const char *method, struct str path, s
 /* A GET of any URL path below the server's base, for promtool's queries. */
 MUST_CHECK bool ctl_get(struct ctl *c, struct str base_url, const char *method, struct str path_and_query, struct str form,
                         struct ctl_answer *answer);
+/* Connects (--alertmanager.url, --http.config.file) and checks the version, if that has not been done. */
+MUST_CHECK bool ctl_connect(struct ctl *c);
+/* --timeout begins anew: for verbs that ask again and again. */
+void ctl_client_renew(struct ctl *c);
 void ctl_client_free(struct ctl *c);
 
 /* ---- shared by verbs ---- */
 
-/* --date.format applied to an API time. */
+/* --date.format applied to an API time; "relative" gives "2h5m ago" or "in 3d". */
 void ctl_write_date(struct ctl *c, struct buf *out, struct wire_time t);
 /* The first argument that is no matcher is an alert name. */
 struct str ctl_alertname_matcher(struct arena *a, struct str name);
@@ -123,6 +127,7 @@ MUST_CHECK bool ctl_parse_pairs(struct ctl *c, struct str_list texts, const char
 
 int ctl_alert_query(void *program);
 int ctl_alert_add(void *program);
+int ctl_alert_watch(void *program);
 int ctl_silence_query(void *program);
 int ctl_silence_add(void *program);
 int ctl_silence_expire(void *program);
@@ -132,7 +137,9 @@ int ctl_check_config(void *program);
 int ctl_config_show(void *program);
 int ctl_routes_show(void *program);
 int ctl_routes_test(void *program);
+int ctl_config_diff(void *program);
 int ctl_cluster_show(void *program);
+int ctl_cluster_watch(void *program);
 int ctl_template_render(void *program);
 
 extern const struct command ctl_program; /* commands.c */

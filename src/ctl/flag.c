@@ -27,6 +27,7 @@ struct parse {
     struct command_line *cl;
     struct tokens tokens;
     size_t args_seen; /* of the leaf */
+    bool asks_help;   /* the word `help` was the command: further words name commands, all else is skipped */
     struct err *err;
 };
 
@@ -238,17 +239,49 @@ static void enter(struct parse *p, const struct command *c)
     p->args_seen = 0;
 }
 
+static void enter_named(struct parse *p, const struct command *c)
+{
+    enter(p, c);
+    p->cl->named_depth = p->cl->depth;
+}
+
+static const struct command *child_named(const struct command *c, struct str word)
+{
+    for (size_t i = 0; i < c->commands_count; i++)
+        if (str_eq(str_c(c->commands[i].name), word))
+            return &c->commands[i];
+    return NULL;
+}
+
+/* A word after `help`. */
+static bool parse_help_word(struct parse *p, struct str word)
+{
+    const struct command *c = current(p->cl), *named = child_named(c, word);
+    if (named)
+        enter_named(p, named);
+    else if (p->cl->depth == 1 && str_eq(word, STR("help")))
+        enter_named(p, &command_line_help_command);
+    else if (c->commands_count)
+        return err_set(p->err, ERR_INVALID, "expected command but got \"%.*s\"", STR_ARG(word));
+    return true;
+}
+
 static bool parse_word(struct parse *p, struct str word)
 {
+    if (p->asks_help)
+        return parse_help_word(p, word);
     for (;;) {
-        const struct command *c = current(p->cl);
+        const struct command *c = current(p->cl), *named = child_named(c, word);
         if (c->commands_count == 0)
             break;
-        for (size_t i = 0; i < c->commands_count; i++)
-            if (str_eq(str_c(c->commands[i].name), word)) {
-                enter(p, &c->commands[i]);
-                return true;
-            }
+        if (named) {
+            enter_named(p, named);
+            return true;
+        }
+        if (p->cl->depth == 1 && str_eq(word, STR("help"))) {
+            p->asks_help = p->cl->help = true;
+            return true;
+        }
         const struct command *fallback = default_of(c);
         if (!fallback)
             return err_set(p->err, ERR_INVALID, "expected command but got \"%.*s\"", STR_ARG(word));
@@ -336,7 +369,7 @@ bool command_line_parse(struct command_line *cl, const struct command *program, 
 {
     struct parse p = { .cl = cl, .err = err };
     cl->depth = 0;
-    enter(&p, program);
+    enter_named(&p, program);
     if (!expand(&p, argc, argv))
         return false;
     while (p.tokens.at < p.tokens.n) {
@@ -357,7 +390,10 @@ bool command_line_parse(struct command_line *cl, const struct command *program, 
     const struct command *fallback;
     while ((fallback = default_of(current(cl))) != NULL)
         enter(&p, fallback);
-    bool lenient = cl->help || cl->help_long || cl->help_man || cl->version;
+    cl->nothing_named = cl->depth == 1 && program->commands_count;
+    bool lenient = cl->help || cl->help_long || cl->help_man || cl->version || cl->nothing_named;
+    if (!lenient && current(cl)->commands_count)
+        return err_set(err, ERR_INVALID, "must select a subcommand of '%s'", current(cl)->name);
     if (!fill_defaults(&p, lenient))
         return false;
     const struct command *leaf = current(cl);
@@ -379,140 +415,4 @@ const struct command *command_line_leaf(const struct command_line *cl)
 {
     const struct command *c = current(cl);
     return c->commands_count ? NULL : c;
-}
-
-/* ---- help ---- */
-
-#define HELP_COLUMN 27
-#define HELP_WIDTH  80
-
-static void wrap(struct buf *out, struct str text, size_t indent)
-{
-    size_t column = indent;
-    struct str rest = text, word;
-    bool first = true;
-    while (str_split(&rest, ' ', &word)) {
-        if (!first && column + 1 + word.n > HELP_WIDTH) {
-            buf_byte(out, '\n');
-            buf_fill(out, ' ', indent);
-            column = indent;
-        } else if (!first) {
-            buf_byte(out, ' ');
-            column++;
-        }
-        buf_str(out, word);
-        column += word.n;
-        first = false;
-    }
-    buf_byte(out, '\n');
-}
-
-static void two_columns(struct buf *out, struct str left, struct str right)
-{
-    buf_c(out, "  ");
-    buf_str(out, left);
-    if (left.n + 4 > HELP_COLUMN) {
-        buf_c(out, "  \n");
-        buf_fill(out, ' ', HELP_COLUMN);
-    } else {
-        buf_fill(out, ' ', HELP_COLUMN - 2 - left.n);
-    }
-    wrap(out, right, HELP_COLUMN);
-}
-
-static void flag_shape(struct buf *b, const struct flag *f)
-{
-    if (f->letter)
-        buf_printf(b, "-%c, ", f->letter);
-    else
-        buf_c(b, "    ");
-    buf_printf(b, f->kind == FLAG_BOOL ? "--[no-]%s" : "--%s", f->name);
-    if (f->kind == FLAG_BOOL)
-        return;
-    buf_byte(b, '=');
-    if (f->placeholder) {
-        buf_c(b, f->placeholder);
-    } else if (f->fallback) {
-        bool quoted = f->kind == FLAG_STR || f->kind == FLAG_EXISTING_FILE;
-        buf_printf(b, quoted ? "\"%s\"" : "%s", f->fallback);
-    } else {
-        for (const char *c = f->name; *c; c++)
-            buf_byte(b, ascii_upper(*c));
-    }
-    if (f->kind == FLAG_STRS)
-        buf_c(b, " ...");
-}
-
-static void help_flags(const struct command_line *cl, struct buf *out)
-{
-    struct buf left = { 0 };
-    buf_c(out, "\nFlags:\n");
-    two_columns(out, STR("-h, --[no-]help"), STR("Show context-sensitive help (also try --help-long and --help-man)."));
-    for (size_t d = 0; d < cl->depth; d++)
-        for (size_t i = 0; i < cl->path[d]->flags_count; i++) {
-            const struct flag *f = &cl->path[d]->flags[i];
-            if (f->hidden)
-                continue;
-            buf_reset(&left);
-            flag_shape(&left, f);
-            two_columns(out, buf_view(&left), str_c(f->help ? f->help : ""));
-        }
-    two_columns(out, STR("    --[no-]version"), STR("Show application version."));
-    buf_deinit(&left);
-}
-
-static void help_commands(const struct command *c, struct buf *out, size_t indent)
-{
-    for (size_t i = 0; i < c->commands_count; i++) {
-        const struct command *sub = &c->commands[i];
-        if (sub->hidden)
-            continue;
-        buf_fill(out, ' ', indent);
-        buf_printf(out, "%s%s", sub->name, sub->is_default ? "*" : "");
-        if (sub->flags_count)
-            buf_c(out, " [<flags>]");
-        for (size_t k = 0; k < sub->args_count; k++)
-            buf_printf(out, sub->args[k].required ? " <%s>%s" : " [<%s>%s]", sub->args[k].name,
-                       sub->args[k].repeated ? "..." : "");
-        buf_byte(out, '\n');
-        if (sub->commands_count) {
-            help_commands(sub, out, indent + 2);
-        } else if (sub->help) {
-            buf_fill(out, ' ', indent + 4);
-            wrap(out, str_c(sub->help), indent + 4);
-        }
-        if (indent == 2)
-            buf_byte(out, '\n');
-    }
-}
-
-void command_line_help(const struct command_line *cl, const char *name, const char *essay, struct buf *out)
-{
-    /* Help is shown for the command that was named; a default that was only implied is not. */
-    const struct command *c = current(cl);
-    buf_printf(out, "usage: %s", name);
-    for (size_t d = 1; d < cl->depth; d++)
-        buf_printf(out, " %s", cl->path[d]->name);
-    buf_c(out, " [<flags>]");
-    if (c->commands_count)
-        buf_c(out, " <command> [<args> ...]");
-    for (size_t k = 0; k < c->args_count; k++)
-        buf_printf(out, c->args[k].required ? " <%s>%s" : " [<%s>%s]", c->args[k].name,
-                   c->args[k].repeated ? "..." : "");
-    buf_printf(out, "\n\n%s\n\n", cl->depth == 1 || !c->help ? essay : c->help);
-    help_flags(cl, out);
-    if (c->args_count) {
-        buf_c(out, "\nArgs:\n");
-        for (size_t k = 0; k < c->args_count; k++) {
-            struct buf left = { 0 };
-            buf_printf(&left, c->args[k].required ? "<%s>" : "[<%s>]", c->args[k].name);
-            two_columns(out, buf_view(&left), str_c(c->args[k].help ? c->args[k].help : ""));
-            buf_deinit(&left);
-        }
-    }
-    if (c->commands_count) {
-        buf_c(out, "\nCommands:\n");
-        help_commands(c, out, 2);
-    }
-    buf_byte(out, '\n');
 }

@@ -73,6 +73,8 @@ struct command_line {
     /* result */
     const struct command *path[COMMAND_DEPTH_MAX];
     size_t depth; /* path[0] is the program itself */
+    size_t named_depth;     /* how much of it was named; the rest are defaults */
+    bool nothing_named;     /* no command, though there are some: help is due */
     struct str_list given;  /* names of the flags that were given */
     bool help, help_long, help_man, version;
 };
@@ -84,7 +86,17 @@ MUST_CHECK bool command_line_parse(struct command_line *cl, const struct command
 bool command_line_given(const struct command_line *cl, struct str name);
 const struct command *command_line_leaf(const struct command_line *cl); /* NULL: a group without a default was named */
 
-/* Help of the command that was reached, as kingpin lays it out; `name` is the program's. */
+/* help.c. `name` is the program's, `essay` what it is: a sentence, then paragraphs; indented lines are kept as they are. All
+ * are laid out as kingpin does it. */
+/* Of the command that was named. */
 void command_line_help(const struct command_line *cl, const char *name, const char *essay, struct buf *out);
+/* Of all commands. */
+void command_line_help_long(const struct command_line *cl, const char *name, const char *essay, struct buf *out);
+/* The same as a page for man(1). */
+void command_line_man(const struct command_line *cl, const char *name, const char *essay, struct buf *out);
+/* What could stand in the place of the last of these words, one a line. */
+void command_line_complete(const struct command *program, int argc, char **argv, struct buf *out);
+void command_line_completion_script(const char *name, bool zsh, struct buf *out);
+extern const struct command command_line_help_command; /* `help`, for programs that have commands */
 
 #endif

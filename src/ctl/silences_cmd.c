@@ -1,5 +1,6 @@
 /* amtool silence: query, add, expire, update, import. A silence is kept as the bytes that the API gave, with what the verbs need
  * read out of it, so that -o json prints what the server said. */
+#include "ctl/alerts_int.h"
 #include "ctl/ctl.h"
 
 #include "base/utf8.h"
@@ -324,6 +325,24 @@ static bool post_silence(struct ctl *c, struct str body, struct str *id)
     return jr_finish(&r, &c->err);
 }
 
+/* The alerts that these matchers mute now, whatever mutes them already; the server does the matching. */
+static bool preview(struct ctl *c, const struct matchers *ms)
+{
+    struct buf q = { 0 }, text = { 0 };
+    buf_c(&q, "/alerts?active=true");
+    for (size_t i = 0; i < ms->n; i++) {
+        buf_reset(&text);
+        matcher_write(&text, &ms->v[i]);
+        buf_c(&q, "&filter=");
+        http_query_escape(&q, buf_view(&text));
+    }
+    buf_c(&q, "&inhibited=true&silenced=true&unprocessed=true");
+    struct str path = arena_str(c->arena, buf_view(&q)), body;
+    buf_deinit(&q);
+    buf_deinit(&text);
+    return ctl_api_ok(c, "GET", path, STR_EMPTY, "/alerts", "getAlerts", &body) && alerts_print(c, body);
+}
+
 int ctl_silence_add(void *program)
 {
     struct ctl *c = program;
@@ -348,6 +367,11 @@ int ctl_silence_add(void *program)
     ok = ok && read_span(c, &start, &end, true);
     if (ok && wire_time_cmp(start, end) > 0)
         ok = err_set(&c->err, ERR_INVALID, "silence cannot start after it ends");
+    if (ok && c->f.preview) {
+        ok = preview(c, &matchers);
+        matchers_deinit(&matchers);
+        return ok ? 0 : ctl_fail(c);
+    }
     if (ok && c->f.require_comment && c->f.comment.n == 0)
         ok = err_set(&c->err, ERR_INVALID, "comment required by config");
     ok = ok && ctl_parse_pairs(c, c->f.annotations, "annotations must be specified as key=value pairs", &annotations);
@@ -529,7 +553,9 @@ int ctl_silence_import(void *program)
         err_set(&why, ERR_INVALID, "not at beginning of value");
         ok = import_syntax(c, &why);
     } else if (jr_array(&r)) {
-        while (jr_element(&r) && jr_raw(&r, &raw)) {
+        /* Connected even for an empty list: who asks hears of a missing URL or a version that differs. */
+        ok = ctl_connect(c);
+        while (ok && jr_element(&r) && jr_raw(&r, &raw)) {
             struct shown_silence s = { .id = STR_EMPTY };
             total++;
             if (import_one(c, raw))

@@ -15,10 +15,20 @@ static int usage_error(const struct err *err)
     return 1;
 }
 
+static const char essay[] =
+    "An alert cluster that is compatible with Alertmanager, with Prometheus's store built in.\n\n"
+    "The sections of the one configuration file decide what runs: those of alertmanager.yml the alert half, those of "
+    "prometheus.yml the Prometheus half. --config.check says what would run, and ends.\n";
+
 static int show_help(const struct command_line *cl)
 {
     struct buf out = { 0 };
-    command_line_help(cl, "tocsin", "An Alertmanager-compatible alert cluster with Prometheus's store built in.", &out);
+    if (cl->help_man)
+        command_line_man(cl, "tocsin", essay, &out);
+    else if (cl->help_long)
+        command_line_help_long(cl, "tocsin", essay, &out);
+    else
+        command_line_help(cl, "tocsin", essay, &out);
     fwrite(out.p, 1, out.n, stdout);
     buf_deinit(&out);
     return 0;
