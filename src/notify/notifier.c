@@ -263,15 +263,9 @@ static void wake_twins(struct notifier *nt, uint64_t claim)
             work_push(&nt->runs, &t->work);
 }
 
-/* The run has ended; the flush may be freed by this. */
-static void run_over(struct stage_call *c, struct run *r, bool ok)
+/* One thing less that the flush waits for; with the last one it is over. */
+static void run_closed(struct stage_call *c, struct notify_flush *f)
 {
-    struct notify_flush *f = r->flush;
-    ASSERT(!r->over && !r->attempt);
-    r->over = true;
-    r->ok = ok;
-    timer_disarm(&c->nt->run_timers, &r->timer);
-    work_remove(&c->nt->runs, &r->work);
     ASSERT(f->runs_open > 0);
     if (--f->runs_open)
         return;
@@ -282,6 +276,18 @@ static void run_over(struct stage_call *c, struct run *r, bool ok)
         notify_notice(c->out, f->abandoned ? NOTIFY_NOTICE_FLUSH_CANCELLED : NOTIFY_NOTICE_FLUSH_FAILED, f, NULL,
                       buf_view(&f->errors));
     flush_over(f, all_ok);
+}
+
+/* The run has ended; the flush may be freed by this. */
+static void run_over(struct stage_call *c, struct run *r, bool ok)
+{
+    struct notify_flush *f = r->flush;
+    ASSERT(!r->over && !r->attempt);
+    r->over = true;
+    r->ok = ok;
+    timer_disarm(&c->nt->run_timers, &r->timer);
+    work_remove(&c->nt->runs, &r->work);
+    run_closed(c, f);
 }
 
 /* The context has ended before the run did. */
@@ -463,8 +469,7 @@ void notifier_abandon(struct notifier *nt, struct notify_flush *f, struct notify
     for (size_t i = 0; i < f->runs_count; i++)
         if (!f->runs[i].over && !f->runs[i].attempt)
             run_cancelled(&c, &f->runs[i], SEND_REASON_CANCELED);
-    if (--f->runs_open == 0)
-        flush_over(f, false);
+    run_closed(&c, f);
 }
 
 void notifier_cancel_all(struct notifier *nt, struct notify_out *out)
@@ -666,6 +671,24 @@ void notifier_log_merged(struct notifier *nt, mono_ms now, struct str key)
 
 /* ---- Steps ---- */
 
+static void run_queue(struct stage_call *c)
+{
+    struct work *w;
+    while (*c->budget && (w = work_pop(&c->nt->runs)) != NULL) {
+        run_step(c, container_of(w, struct run, work));
+        *c->budget -= *c->budget > 0;
+    }
+}
+
+static void flush_queue(struct stage_call *c)
+{
+    struct work *w;
+    while (*c->budget && (w = work_pop(&c->nt->flushes)) != NULL) {
+        flush_step(c, container_of(w, struct notify_flush, work));
+        *c->budget -= *c->budget > 0;
+    }
+}
+
 void notifier_step(struct notifier *nt, mono_ms now, struct wire_time wall, size_t budget, struct notify_out *out)
 {
     struct stage_call c = { .nt = nt, .now = now, .wall = wall, .budget = &budget, .out = out };
@@ -674,15 +697,9 @@ void notifier_step(struct notifier *nt, mono_ms now, struct wire_time wall, size
         work_push(&nt->runs, &container_of(t, struct run, timer)->work);
     while ((t = timer_pop(&nt->flush_timers, now)) != NULL)
         work_push(&nt->flushes, &container_of(t, struct notify_flush, timer)->work);
-    struct work *w;
-    while (budget && (w = work_pop(&nt->runs)) != NULL) {
-        run_step(&c, container_of(w, struct run, work));
-        budget -= budget > 0;
-    }
-    while (budget && (w = work_pop(&nt->flushes)) != NULL) {
-        flush_step(&c, container_of(w, struct notify_flush, work));
-        budget -= budget > 0;
-    }
+    run_queue(&c); /* what is nearly through goes first, so that little is held in between */
+    flush_queue(&c);
+    run_queue(&c);
 }
 
 mono_ms notifier_deadline(const struct notifier *nt)
