@@ -21,7 +21,7 @@ static uint32_t hash_label(struct str name, struct str value)
     return folded ? folded : 1;
 }
 
-void label_index_deinit(struct label_index *x)
+void alert_label_index_deinit(struct label_index *x)
 {
     for (size_t i = 0; i < x->capacity; i++)
         if (x->lists[i].hash && x->lists[i].is_many)
@@ -83,7 +83,7 @@ static void add_one(struct label_index *x, uint32_t hash, uint32_t slot)
     x->count++;
 }
 
-void label_index_add(struct label_index *x, struct labels ls, uint32_t slot)
+void alert_label_index_add(struct label_index *x, struct labels ls, uint32_t slot)
 {
     for (size_t i = 0; i < ls.n; i++)
         add_one(x, hash_label(ls.v[i].name, ls.v[i].value), slot);
@@ -130,7 +130,7 @@ static void sweep(struct label_index *x, struct label_index_list *l,
     }
 }
 
-void label_index_remove(struct label_index *x, struct labels ls, uint32_t slot,
+void alert_label_index_remove(struct label_index *x, struct labels ls, uint32_t slot,
                         bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg)
 {
     for (size_t i = 0; i < ls.n; i++) {
@@ -150,7 +150,7 @@ void label_index_remove(struct label_index *x, struct labels ls, uint32_t slot,
     }
 }
 
-size_t label_index_find(const struct label_index *x, struct str name, struct str value, const uint32_t **slots)
+size_t alert_label_index_find(const struct label_index *x, struct str name, struct str value, const uint32_t **slots)
 {
     *slots = NULL;
     if (x->count == 0)
@@ -162,7 +162,7 @@ size_t label_index_find(const struct label_index *x, struct str name, struct str
     return l->is_many ? l->u.many[0] : 1;
 }
 
-bool label_index_has(struct labels ls, uint32_t hash)
+bool alert_label_index_has(struct labels ls, uint32_t hash)
 {
     for (size_t i = 0; i < ls.n; i++)
         if (hash_label(ls.v[i].name, ls.v[i].value) == hash)

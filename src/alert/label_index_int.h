@@ -28,12 +28,12 @@ struct label_index {
     size_t count, capacity;
 };
 
-void label_index_deinit(struct label_index *x);
-void label_index_add(struct label_index *x, struct labels ls, uint32_t slot);
-/* `has` says whether a slot is still listed and has a label of this hash (label_index_has()). */
-void label_index_remove(struct label_index *x, struct labels ls, uint32_t slot,
+void alert_label_index_deinit(struct label_index *x);
+void alert_label_index_add(struct label_index *x, struct labels ls, uint32_t slot);
+/* `has` says whether a slot is still listed and has a label of this hash (alert_label_index_has()). */
+void alert_label_index_remove(struct label_index *x, struct labels ls, uint32_t slot,
                         bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg);
-size_t label_index_find(const struct label_index *x, struct str name, struct str value, const uint32_t **slots);
-bool label_index_has(struct labels ls, uint32_t hash);
+size_t alert_label_index_find(const struct label_index *x, struct str name, struct str value, const uint32_t **slots);
+bool alert_label_index_has(struct labels ls, uint32_t hash);
 
 #endif

@@ -13,7 +13,7 @@ struct limit_bucket {
     struct wire_time first_end;
 };
 
-void limit_deinit(struct limit *l)
+void alert_limit_deinit(struct limit *l)
 {
     struct limit_bucket *b;
     for (size_t i = 0; (b = map_next(&l->names, &i)) != NULL;) {
@@ -54,7 +54,7 @@ static size_t bucket_first(struct limit_bucket *b, const struct alert_store *st,
     return at;
 }
 
-bool limit_admit(struct limit *l, struct wire_time now, struct str alertname, fingerprint fp, struct wire_time ends_at,
+bool alert_limit_admit(struct limit *l, struct wire_time now, struct str alertname, fingerprint fp, struct wire_time ends_at,
                  bool (*ends_of)(const struct alert_store *st, fingerprint fp, struct wire_time *ends_at),
                  const struct alert_store *st)
 {
@@ -84,7 +84,7 @@ bool limit_admit(struct limit *l, struct wire_time now, struct str alertname, fi
     return true;
 }
 
-void limit_moved(struct limit *l, struct str alertname, struct wire_time ends_at)
+void alert_limit_moved(struct limit *l, struct str alertname, struct wire_time ends_at)
 {
     if (l->max == 0)
         return;
@@ -93,7 +93,7 @@ void limit_moved(struct limit *l, struct str alertname, struct wire_time ends_at
         b->first_end = ends_at;
 }
 
-void limit_forget(struct limit *l, struct str alertname, fingerprint fp)
+void alert_limit_forget(struct limit *l, struct str alertname, fingerprint fp)
 {
     if (l->max == 0)
         return;

@@ -15,13 +15,13 @@ struct limit {
     struct map names;
 };
 
-void limit_deinit(struct limit *l);
+void alert_limit_deinit(struct limit *l);
 /* May a new alert under this name be stored? Counts it if so. ends_of() tells when a counted one ends. */
-bool limit_admit(struct limit *l, struct wire_time now, struct str alertname, fingerprint fp, struct wire_time ends_at,
+bool alert_limit_admit(struct limit *l, struct wire_time now, struct str alertname, fingerprint fp, struct wire_time ends_at,
                  bool (*ends_of)(const struct alert_store *st, fingerprint fp, struct wire_time *ends_at),
                  const struct alert_store *st);
 /* A counted alert now ends then. */
-void limit_moved(struct limit *l, struct str alertname, struct wire_time ends_at);
-void limit_forget(struct limit *l, struct str alertname, fingerprint fp);
+void alert_limit_moved(struct limit *l, struct str alertname, struct wire_time ends_at);
+void alert_limit_forget(struct limit *l, struct str alertname, fingerprint fp);
 
 #endif

@@ -136,13 +136,13 @@ static void slot_list(struct alert_store *st, struct alert_slot *s)
     if (*first)
         slot_at(st, *first - 1)->prev = s->index + 1;
     *first = s->index + 1;
-    label_index_add(&st->labels, s->value->labels, s->index);
+    alert_label_index_add(&st->labels, s->value->labels, s->index);
 }
 
 static bool slot_has_label(void *arg, uint32_t index, uint32_t hash)
 {
     const struct alert_slot *s = slot_at(arg, index);
-    return s->listed && label_index_has(s->value->labels, hash);
+    return s->listed && alert_label_index_has(s->value->labels, hash);
 }
 
 static void slot_set_held(struct alert_store *st, struct alert_slot *s, bool held)
@@ -166,8 +166,8 @@ static void slot_unlist(struct alert_store *st, struct alert_slot *s)
     if (s->next)
         slot_at(st, s->next - 1)->prev = s->prev;
     s->next = s->prev = 0;
-    label_index_remove(&st->labels, s->value->labels, s->index, slot_has_label, st);
-    limit_forget(&st->limit, slot_name(s), s->fp);
+    alert_label_index_remove(&st->labels, s->value->labels, s->index, slot_has_label, st);
+    alert_limit_forget(&st->limit, slot_name(s), s->fp);
     if (s->refs == 0)
         slot_end(st, s);
 }
@@ -243,8 +243,8 @@ void alert_store_free(struct alert_store *st)
     mem_free(st->chunks);
     mem_free(st->free);
     map64_deinit(&st->by_fp);
-    label_index_deinit(&st->labels);
-    limit_deinit(&st->limit);
+    alert_label_index_deinit(&st->labels);
+    alert_limit_deinit(&st->limit);
     metric_stats_deinit(alert_metrics_named, alert_metrics_named_count, &st->stats);
     mem_free(st);
 }
@@ -289,7 +289,7 @@ static enum alert_change put_new(struct alert_store *st, struct wire_time now, c
                                  fingerprint fp, struct alert_slot *s, struct alert_slot **out)
 {
     struct str alertname = labels_get(spec->labels, STR("alertname"));
-    if (st->by_fp.count >= ALERT_SLOTS_MAX || !limit_admit(&st->limit, now, alertname, fp, spec->ends_at, ends_of, st)) {
+    if (st->by_fp.count >= ALERT_SLOTS_MAX || !alert_limit_admit(&st->limit, now, alertname, fp, spec->ends_at, ends_of, st)) {
         count_limited(st, alertname);
         *out = NULL;
         return ALERT_REFUSED;
@@ -330,7 +330,7 @@ static enum alert_change put_known(struct alert_store *st, struct wire_time now,
     if (was_resolved != slot_resolved(s, now))
         change = ALERT_CHANGED;
     if (st->limit.max)
-        limit_moved(&st->limit, slot_name(s), s->ends_at);
+        alert_limit_moved(&st->limit, slot_name(s), s->ends_at);
     return change;
 }
 
@@ -464,7 +464,7 @@ struct alert_slot *alert_store_at(const struct alert_store *st, uint32_t index)
 
 size_t alert_store_candidates(const struct alert_store *st, struct str name, struct str value, const uint32_t **indexes)
 {
-    return label_index_find(&st->labels, name, value, indexes);
+    return alert_label_index_find(&st->labels, name, value, indexes);
 }
 
 void alert_store_digest(const struct alert_store *st, struct wire_time now, struct wire_time since,

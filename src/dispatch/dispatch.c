@@ -60,7 +60,7 @@ struct dispatch *dispatch_new(const struct dispatch_options *options, mono_ms no
         metric_stats_init(dispatch_metrics_keyed, dispatch_metrics_keyed_count, &d->stats);
     else
         metric_stats_init(dispatch_metrics, dispatch_metrics_count, &d->stats);
-    alert_store_on_end(alerts, ALERT_MEMO_DISPATCH, group_memo_end, NULL);
+    alert_store_on_end(alerts, ALERT_MEMO_DISPATCH, dispatch_group_memo_end, NULL);
     return d;
 }
 
@@ -118,7 +118,7 @@ void dispatch_free(struct dispatch *d)
     notify_out_init(&out);
     retire_groups(d, &out);
     while (d->retired_count)
-        group_let_go(d, d->retired[--d->retired_count]);
+        dispatch_group_let_go(d, d->retired[--d->retired_count]);
     notify_out_deinit(&out);
     notifier_free(d->notifier);
     free_generation(d);
@@ -197,8 +197,8 @@ static void on_alerts(struct dispatch *d, struct dispatch_alert *v, size_t n, bo
         if (!v[i].slot || v[i].change == ALERT_OLDER || d->phase == PHASE_IDLE || d->phase == PHASE_STOPPED)
             continue;
         inhibitor_put(d->inhibitor, v[i].slot);
-        if (!group_is_routed(d, v[i].slot))
-            group_route(d, v[i].slot);
+        if (!dispatch_group_is_routed(d, v[i].slot))
+            dispatch_group_route(d, v[i].slot);
     }
     if (n == 0 || d->phase == PHASE_IDLE)
         return;
@@ -215,7 +215,7 @@ static void on_stop(struct dispatch *d, struct notify_out *out)
         notifier_cancel_all(d->notifier, out);
     retire_groups(d, out);
     while (d->retired_count)
-        group_let_go(d, d->retired[--d->retired_count]);
+        dispatch_group_let_go(d, d->retired[--d->retired_count]);
     if (d->phase != PHASE_IDLE)
         d->phase = PHASE_STOPPED;
 }
@@ -262,7 +262,7 @@ static void retire_slice(struct dispatch *d)
     while (d->retired_count && work < SLICE) {
         struct group *g = d->retired[--d->retired_count];
         work += GROUP_COST + g->members.count;
-        group_let_go(d, g);
+        dispatch_group_let_go(d, g);
     }
 }
 
@@ -276,8 +276,8 @@ static void load_slice(struct dispatch *d)
             return;
         }
         inhibitor_put(d->inhibitor, s);
-        if (!group_is_routed(d, s))
-            group_route(d, s);
+        if (!dispatch_group_is_routed(d, s))
+            dispatch_group_route(d, s);
     }
 }
 
@@ -292,7 +292,7 @@ static void pop_ticks(struct dispatch *d)
     while ((t = timer_pop(&d->timers, d->now)) != NULL) {
         /* timer_pop() leaves the deadline: the scheduled instant. */
         struct group *g = container_of(t, struct group, timer);
-        group_make_due(d, g, t->deadline);
+        dispatch_group_make_due(d, g, t->deadline);
     }
 }
 
@@ -300,9 +300,9 @@ static void flush_slice(struct dispatch *d)
 {
     size_t work = 0;
     struct group *g;
-    while (work < SLICE && (g = group_pop_due(d)) != NULL) {
+    while (work < SLICE && (g = dispatch_group_pop_due(d)) != NULL) {
         work += GROUP_COST + g->members.count;
-        group_start_flush(d, g);
+        dispatch_group_start_flush(d, g);
     }
 }
 
@@ -312,7 +312,7 @@ static void take_done(struct dispatch *d)
     while ((f = notifier_done(d->notifier)) != NULL) {
         struct group *g = notify_flush_owner(f);
         ASSERT(g); /* abandoned flushes do not come here */
-        group_flush_done(d, g, f);
+        dispatch_group_flush_done(d, g, f);
         notify_flush_free(d->notifier, f);
     }
 }
@@ -447,7 +447,7 @@ void dispatch_collect(struct dispatch *d, struct wire_time now)
     size_t counts[ARRAY_LEN(state_names)] = { 0 };
     const struct alert_slot *s;
     for (uint32_t i = 0; (s = alert_store_next(d->alerts, &i)) != NULL;) {
-        const struct route_memo *m = group_memo(d, s);
+        const struct route_memo *m = dispatch_group_memo(d, s);
         if (m && m->groups && alert_slot_state(s, now) != ALERT_RESOLVED)
             counts[s->mark]++;
     }

@@ -90,15 +90,15 @@ struct restored_timer {
 /* ---- group.c ---- */
 
 /* Puts an alert into the groups of its routes where it is not in yet; makes groups. */
-void group_route(struct dispatch *d, struct alert_slot *s);
-bool group_is_routed(const struct dispatch *d, const struct alert_slot *s);
-void group_make_due(struct dispatch *d, struct group *g, mono_ms tick);
-struct group *group_pop_due(struct dispatch *d);
-void group_start_flush(struct dispatch *d, struct group *g);
-void group_flush_done(struct dispatch *d, struct group *g, struct notify_flush *f);
+void dispatch_group_route(struct dispatch *d, struct alert_slot *s);
+bool dispatch_group_is_routed(const struct dispatch *d, const struct alert_slot *s);
+void dispatch_group_make_due(struct dispatch *d, struct group *g, mono_ms tick);
+struct group *dispatch_group_pop_due(struct dispatch *d);
+void dispatch_group_start_flush(struct dispatch *d, struct group *g);
+void dispatch_group_flush_done(struct dispatch *d, struct group *g, struct notify_flush *f);
 /* Frees a group that is in nothing any more but the memos of its members, which are stale. */
-void group_let_go(struct dispatch *d, struct group *g);
-void group_memo_end(void *arg, struct alert_slot *s);
-struct route_memo *group_memo(const struct dispatch *d, const struct alert_slot *s); /* NULL if there is none, or stale */
+void dispatch_group_let_go(struct dispatch *d, struct group *g);
+void dispatch_group_memo_end(void *arg, struct alert_slot *s);
+struct route_memo *dispatch_group_memo(const struct dispatch *d, const struct alert_slot *s); /* NULL if there is none, or stale */
 
 #endif

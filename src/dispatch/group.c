@@ -19,13 +19,13 @@ static const int64_t FLUSH_TIMEOUT_MIN_MS = 10000; /* upstream's floor of a flus
 
 /* ---- Memos ---- */
 
-struct route_memo *group_memo(const struct dispatch *d, const struct alert_slot *s)
+struct route_memo *dispatch_group_memo(const struct dispatch *d, const struct alert_slot *s)
 {
     struct route_memo *m = s->memo[ALERT_MEMO_DISPATCH];
     return m && m->stamp == d->stamp ? m : NULL;
 }
 
-void group_memo_end(void *arg, struct alert_slot *s)
+void dispatch_group_memo_end(void *arg, struct alert_slot *s)
 {
     (void)arg;
     mem_free(s->memo[ALERT_MEMO_DISPATCH]);
@@ -34,7 +34,7 @@ void group_memo_end(void *arg, struct alert_slot *s)
 
 static struct route_memo *memo_make(struct dispatch *d, struct alert_slot *s)
 {
-    group_memo_end(NULL, s); /* of a generation before */
+    dispatch_group_memo_end(NULL, s); /* of a generation before */
     const struct route_set *set = router_match(d->router, s->value->labels);
     struct route_memo *m = mem_alloc(sizeof *m + set->n * sizeof(struct group *));
     m->stamp = d->stamp;
@@ -43,9 +43,9 @@ static struct route_memo *memo_make(struct dispatch *d, struct alert_slot *s)
     return m;
 }
 
-bool group_is_routed(const struct dispatch *d, const struct alert_slot *s)
+bool dispatch_group_is_routed(const struct dispatch *d, const struct alert_slot *s)
 {
-    const struct route_memo *m = group_memo(d, s);
+    const struct route_memo *m = dispatch_group_memo(d, s);
     return m && m->groups == m->set->n;
 }
 
@@ -136,7 +136,7 @@ static void group_end(struct dispatch *d, struct group *g)
     group_free(g);
 }
 
-void group_let_go(struct dispatch *d, struct group *g)
+void dispatch_group_let_go(struct dispatch *d, struct group *g)
 {
     struct member_at at = { 0 };
     struct alert_slot *s;
@@ -147,9 +147,9 @@ void group_let_go(struct dispatch *d, struct group *g)
 
 /* ---- Membership ---- */
 
-void group_route(struct dispatch *d, struct alert_slot *s)
+void dispatch_group_route(struct dispatch *d, struct alert_slot *s)
 {
-    struct route_memo *m = group_memo(d, s);
+    struct route_memo *m = dispatch_group_memo(d, s);
     if (!m)
         m = memo_make(d, s);
     if (m->groups == 0)
@@ -174,7 +174,7 @@ void group_route(struct dispatch *d, struct alert_slot *s)
 
 static void leave(struct dispatch *d, struct group *g, struct alert_slot *s)
 {
-    struct route_memo *m = group_memo(d, s);
+    struct route_memo *m = dispatch_group_memo(d, s);
     ASSERT(m);
     for (size_t i = 0; i < m->set->n; i++) {
         if (m->v[i] != g)
@@ -191,7 +191,7 @@ static void leave(struct dispatch *d, struct group *g, struct alert_slot *s)
 
 /* ---- Ticks ---- */
 
-void group_make_due(struct dispatch *d, struct group *g, mono_ms tick)
+void dispatch_group_make_due(struct dispatch *d, struct group *g, mono_ms tick)
 {
     ASSERT(!g->due);
     g->due = true;
@@ -204,7 +204,7 @@ void group_make_due(struct dispatch *d, struct group *g, mono_ms tick)
     d->due_last = g;
 }
 
-struct group *group_pop_due(struct dispatch *d)
+struct group *dispatch_group_pop_due(struct dispatch *d)
 {
     struct group *g = d->due_first;
     if (!g)
@@ -216,7 +216,7 @@ struct group *group_pop_due(struct dispatch *d)
     return g;
 }
 
-void group_start_flush(struct dispatch *d, struct group *g)
+void dispatch_group_start_flush(struct dispatch *d, struct group *g)
 {
     ASSERT(g->due && !g->flush && !g->queued);
     const struct route *r = g->route;
@@ -273,7 +273,7 @@ static void set_muted_by(struct dispatch *d, struct group *g, const struct str *
     }
 }
 
-void group_flush_done(struct dispatch *d, struct group *g, struct notify_flush *f)
+void dispatch_group_flush_done(struct dispatch *d, struct group *g, struct notify_flush *f)
 {
     ASSERT(g->flush == f);
     g->flush = NULL;
@@ -294,6 +294,6 @@ void group_flush_done(struct dispatch *d, struct group *g, struct notify_flush *
     }
     if (g->due) {
         g->due = false;
-        group_make_due(d, g, g->tick);
+        dispatch_group_make_due(d, g, g->tick);
     }
 }

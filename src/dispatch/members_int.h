@@ -26,6 +26,6 @@ struct member_at {
     uint32_t run, i;
 };
 struct alert_slot *group_members_next(const struct members *m, struct member_at *at);
-int members_compare(const struct alert_slot *a, const struct alert_slot *b);
+int group_members_compare(const struct alert_slot *a, const struct alert_slot *b);
 
 #endif

@@ -179,7 +179,7 @@ static void inherit(struct route *r, const struct route *parent)
 
 /* ---- Children ---- */
 
-uint64_t child_hash(struct str name, struct str value)
+uint64_t route_child_hash(struct str name, struct str value)
 {
     return str_hash(value, str_hash(name, 0));
 }
@@ -221,7 +221,7 @@ static void index_children(struct compiler *c, struct route_node *node)
             plain[x->plain_count++] = child;
             continue;
         }
-        refs[x->refs_count++] = (struct child_ref){ child_hash(m->name, m->value), child };
+        refs[x->refs_count++] = (struct child_ref){ route_child_hash(m->name, m->value), child };
         if (!map_get(&seen, m->name)) {
             map_put(&seen, m->name, node);
             names[x->names_count++] = m->name;

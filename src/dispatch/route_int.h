@@ -35,6 +35,6 @@ struct route_tree {
     size_t regexes_count; /* distinct expressions */
 };
 
-uint64_t child_hash(struct str name, struct str value);
+uint64_t route_child_hash(struct str name, struct str value);
 
 #endif

@@ -104,7 +104,7 @@ static uint32_t next_candidate(const struct walk *w, const struct child_index *x
         struct str value = labels_get(w->ls, x->names[i]);
         if (value.n == 0)
             continue;
-        uint64_t hash = child_hash(x->names[i], value);
+        uint64_t hash = route_child_hash(x->names[i], value);
         size_t k = first_ref(x, hash, from);
         if (k < x->refs_count && x->refs[k].hash == hash && x->refs[k].child < best)
             best = x->refs[k].child;

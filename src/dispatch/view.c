@@ -65,7 +65,7 @@ static void add_alert(struct maker *m, struct alert_slot *s)
     add_silences(m, row, s);
     if (wire_time_cmp(s->ends_at, m->v->now) > 0 && wire_time_cmp(s->ends_at, m->valid_until) < 0)
         m->valid_until = s->ends_at;
-    struct route_memo *memo = group_memo(d, s);
+    struct route_memo *memo = dispatch_group_memo(d, s);
     if (memo) {
         row->routes = copy_routes(m, memo->set);
         row->routes_count = memo->set->n;
@@ -94,7 +94,7 @@ static void add_group(struct maker *m, const struct group *g)
     const struct alert_slot *s;
     while ((s = group_members_next(&g->members, &at)) != NULL)
         if (s->listed)
-            alerts[row->alerts_count++] = group_memo(m->d, s)->row;
+            alerts[row->alerts_count++] = dispatch_group_memo(m->d, s)->row;
     row->alerts = alerts;
     struct str *names = arena_alloc_array(a, g->muted_by_count, sizeof *names);
     for (size_t i = 0; i < g->muted_by_count; i++)

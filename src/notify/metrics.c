@@ -97,7 +97,7 @@ void notifier_configure(struct notifier *nt, const struct notify_receivers *rece
     gauge_set(&nt->stats.integrations, (double)integrations);
 }
 
-void count_notification(struct notifier *nt, const struct run *r)
+void notify_count_notification(struct notifier *nt, const struct run *r)
 {
     struct str v[3];
     size_t n;
@@ -105,7 +105,7 @@ void count_notification(struct notifier *nt, const struct run *r)
     counter_add(metric_vec_counter(nt->stats.notifications, v), 1);
 }
 
-void count_failed(struct notifier *nt, const struct run *r, enum send_reason reason)
+void notify_count_failed(struct notifier *nt, const struct run *r, enum send_reason reason)
 {
     struct str v[3];
     size_t n;
@@ -114,7 +114,7 @@ void count_failed(struct notifier *nt, const struct run *r, enum send_reason rea
     counter_add(metric_vec_counter(nt->stats.failed, v), 1);
 }
 
-void count_attempt(struct notifier *nt, const struct run *r, const struct notify_result *res)
+void notify_count_attempt(struct notifier *nt, const struct run *r, const struct notify_result *res)
 {
     struct str v[3];
     size_t n;

@@ -86,7 +86,7 @@ void notify_receivers_release(struct notify_receivers *r)
 
 /* ---- Queues ---- */
 
-void work_push(struct work_queue *q, struct work *w)
+void notify_work_push(struct work_queue *q, struct work *w)
 {
     if (w->queued)
         return;
@@ -230,7 +230,7 @@ size_t notifier_in_flight(const struct notifier *nt)
 
 /* ---- The end of things ---- */
 
-void flush_error(struct notify_flush *f, const char *fmt, ...)
+void notify_flush_error(struct notify_flush *f, const char *fmt, ...)
 {
     va_list ap;
     if (f->errors.n)
@@ -260,7 +260,7 @@ static void wake_twins(struct notifier *nt, uint64_t claim)
 {
     for (struct run *t = map64_get(&nt->by_claim, claim); t; t = t->same)
         if (!t->over && !t->attempt)
-            work_push(&nt->runs, &t->work);
+            notify_work_push(&nt->runs, &t->work);
 }
 
 /* One thing less that the flush waits for; with the last one it is over. */
@@ -296,12 +296,12 @@ static void run_cancelled(struct stage_call *c, struct run *r, enum send_reason 
     const char *context = reason == SEND_REASON_DEADLINE ? "context deadline exceeded" : "context canceled";
     struct str last = r->last_error.n ? buf_view(&r->last_error) : str_c(context);
     if (r->counted) {
-        flush_error(r->flush, "%.*s/%s[%u]: notify retry canceled after %u attempts: %.*s",
+        notify_flush_error(r->flush, "%.*s/%s[%u]: notify retry canceled after %u attempts: %.*s",
                     STR_ARG(r->flush->receiver->name), r->integration->name, (unsigned)r->integration->idx,
                     (unsigned)r->attempts + 1, STR_ARG(last));
-        count_failed(c->nt, r, r->last_error.n ? r->reason : reason);
+        notify_count_failed(c->nt, r, r->last_error.n ? r->reason : reason);
     } else {
-        flush_error(r->flush, "%s", context);
+        notify_flush_error(r->flush, "%s", context);
     }
     run_over(c, r, false);
 }
@@ -314,7 +314,7 @@ static void run_step(struct stage_call *c, struct run *r)
     if (r->over || r->attempt)
         return;
     timer_disarm(&c->nt->run_timers, &r->timer);
-    if (!mono_before(c->now, f->deadline) && r->stage < stage_record_index()) {
+    if (!mono_before(c->now, f->deadline) && r->stage < notify_stage_record()) {
         run_cancelled(c, r, SEND_REASON_DEADLINE);
         return;
     }
@@ -331,7 +331,7 @@ static void run_step(struct stage_call *c, struct run *r)
         case STAGE_WAIT:
             return;
         case STAGE_MORE:
-            work_push(&c->nt->runs, &r->work);
+            notify_work_push(&c->nt->runs, &r->work);
             return;
         case STAGE_FAIL:
             run_over(c, r, false);
@@ -360,7 +360,7 @@ static void make_runs(struct notify_flush *f)
         r->same = map64_put(&nt->by_claim, r->claim, r);
         if (r->same)
             r->same->same_prev = &r->same;
-        work_push(&nt->runs, &r->work);
+        notify_work_push(&nt->runs, &r->work);
     }
 }
 
@@ -368,7 +368,7 @@ static void flush_step(struct stage_call *c, struct notify_flush *f)
 {
     ASSERT(!f->over && !f->abandoned);
     if (!mono_before(c->now, f->deadline)) {
-        flush_error(f, "context deadline exceeded");
+        notify_flush_error(f, "context deadline exceeded");
         notify_notice(c->out, NOTIFY_NOTICE_FLUSH_FAILED, f, NULL, buf_view(&f->errors));
         flush_over(f, false);
         return;
@@ -387,14 +387,14 @@ static void flush_step(struct stage_call *c, struct notify_flush *f)
         case STAGE_WAIT:
             return;
         case STAGE_MORE:
-            work_push(&c->nt->flushes, &f->work);
+            notify_work_push(&c->nt->flushes, &f->work);
             return;
         case STAGE_FAIL:
             flush_over(f, false);
             return;
         }
     }
-    ASSERT(f->stage == stage_wait_index());
+    ASSERT(f->stage == notify_stage_wait());
     timer_disarm(&c->nt->flush_timers, &f->timer); /* from here on each run minds the deadline */
     if (f->receiver->n == 0)
         flush_over(f, true);
@@ -434,7 +434,7 @@ struct notify_flush *notifier_flush(struct notifier *nt, mono_ms now, const stru
         nt->all->prev = f;
     nt->all = f;
     timer_arm(&nt->flush_timers, &f->timer, f->deadline);
-    work_push(&nt->flushes, &f->work);
+    notify_work_push(&nt->flushes, &f->work);
     return f;
 }
 
@@ -523,10 +523,10 @@ static void wake_all(struct notifier *nt)
         if (f->over)
             continue;
         if (!f->runs)
-            work_push(&nt->flushes, &f->work);
+            notify_work_push(&nt->flushes, &f->work);
         for (size_t i = 0; i < f->runs_count; i++)
             if (!f->runs[i].over && !f->runs[i].attempt)
-                work_push(&nt->runs, &f->runs[i].work);
+                notify_work_push(&nt->runs, &f->runs[i].work);
     }
 }
 
@@ -608,17 +608,17 @@ static void result_retry(struct stage_call *c, struct run *r, const struct notif
     buf_str(&r->last_error, res->error);
     r->reason = res->reason;
     back_off(c->nt, r);
-    r->stage = stage_wait_index();
-    work_push(&c->nt->runs, &r->work);
+    r->stage = notify_stage_wait();
+    notify_work_push(&c->nt->runs, &r->work);
 }
 
 static void result_fail(struct stage_call *c, struct run *r, const struct notify_result *res)
 {
     announce_failure(c, r);
-    flush_error(r->flush, "%.*s/%s[%u]: notify retry canceled due to unrecoverable error after %u attempts: %.*s",
+    notify_flush_error(r->flush, "%.*s/%s[%u]: notify retry canceled due to unrecoverable error after %u attempts: %.*s",
                 STR_ARG(r->flush->receiver->name), r->integration->name, (unsigned)r->integration->idx,
                 (unsigned)r->attempts, STR_ARG(res->error));
-    count_failed(c->nt, r, res->reason);
+    notify_count_failed(c->nt, r, res->reason);
     run_over(c, r, false);
 }
 
@@ -633,13 +633,13 @@ void notifier_result(struct notifier *nt, mono_ms now, struct wire_time wall, co
     uint64_t claim = r->claim;
     r->attempt = 0;
     gauge_set(&nt->stats.in_flight, (double)nt->by_attempt.count);
-    count_attempt(nt, r, res);
+    notify_count_attempt(nt, r, res);
     switch (res->verdict) {
     case SEND_DONE:
         copy_result_data(r, res);
         notify_notice(out, r->attempts > 1 ? NOTIFY_NOTICE_RECOVERED : NOTIFY_NOTICE_SENT, r->flush, r, STR_EMPTY);
         out->v[out->n - 1].notice.seconds = res->seconds;
-        r->stage = stage_record_index();
+        r->stage = notify_stage_record();
         run_step(&c, r);
         break;
     case SEND_REQUEST: /* no verdict of an attempt */
@@ -694,9 +694,9 @@ void notifier_step(struct notifier *nt, mono_ms now, struct wire_time wall, size
     struct stage_call c = { .nt = nt, .now = now, .wall = wall, .budget = &budget, .out = out };
     struct timer_entry *t;
     while ((t = timer_pop(&nt->run_timers, now)) != NULL)
-        work_push(&nt->runs, &container_of(t, struct run, timer)->work);
+        notify_work_push(&nt->runs, &container_of(t, struct run, timer)->work);
     while ((t = timer_pop(&nt->flush_timers, now)) != NULL)
-        work_push(&nt->flushes, &container_of(t, struct notify_flush, timer)->work);
+        notify_work_push(&nt->flushes, &container_of(t, struct notify_flush, timer)->work);
     run_queue(&c); /* what is nearly through goes first, so that little is held in between */
     flush_queue(&c);
     run_queue(&c);

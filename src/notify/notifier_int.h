@@ -119,17 +119,17 @@ struct stage {
 };
 extern const struct stage notify_stages[];
 extern const size_t notify_stages_count;
-size_t stage_wait_index(void);   /* the first stage of a run */
-size_t stage_record_index(void);
+size_t notify_stage_wait(void);   /* the first stage of a run */
+size_t notify_stage_record(void);
 
 void notify_notice(struct notify_out *out, enum notify_notice_kind kind, const struct notify_flush *f,
                    const struct run *r, struct str err);
-void work_push(struct work_queue *q, struct work *w);
+void notify_work_push(struct work_queue *q, struct work *w);
 /* Appends a line to the flush's errors. */
-void flush_error(struct notify_flush *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void notify_flush_error(struct notify_flush *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-void count_notification(struct notifier *nt, const struct run *r);
-void count_failed(struct notifier *nt, const struct run *r, enum send_reason reason);
-void count_attempt(struct notifier *nt, const struct run *r, const struct notify_result *res);
+void notify_count_notification(struct notifier *nt, const struct run *r);
+void notify_count_failed(struct notifier *nt, const struct run *r, enum send_reason reason);
+void notify_count_attempt(struct notifier *nt, const struct run *r, const struct notify_result *res);
 
 #endif

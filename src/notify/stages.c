@@ -28,7 +28,7 @@ const struct stage notify_stages[] = {
 };
 const size_t notify_stages_count = ARRAY_LEN(notify_stages);
 
-size_t stage_wait_index(void)
+size_t notify_stage_wait(void)
 {
     size_t i = 0;
     while (notify_stages[i].run != stage_wait)
@@ -36,7 +36,7 @@ size_t stage_wait_index(void)
     return i;
 }
 
-size_t stage_record_index(void)
+size_t notify_stage_record(void)
 {
     size_t i = 0;
     while (notify_stages[i].run != stage_record)
@@ -268,7 +268,7 @@ static enum stage_result stage_dedup(struct stage_call *c, struct run *r)
         return STAGE_END;
     if (!r->counted) {
         r->counted = true;
-        count_notification(c->nt, r);
+        notify_count_notification(c->nt, r);
     }
     bool stale = r->n && (why != r->why || wire_time_cmp(entry.timestamp, r->n_entry) != 0);
     r->why = why;

@@ -15,7 +15,7 @@ static uint64_t key_of(struct str name, struct str value)
     return str_hash(value, str_hash(name, 0));
 }
 
-size_t matcher_values(const struct matcher *m, const struct str **values)
+size_t silence_matcher_values(const struct matcher *m, const struct str **values)
 {
     if (m->op == MATCH_EQ && m->value.n) {
         *values = &m->value;
@@ -33,7 +33,7 @@ static void list_free(struct index_list *l)
     mem_free(l);
 }
 
-void index_deinit(struct index *x)
+void silence_index_deinit(struct index *x)
 {
     struct index_list *l;
     for (size_t i = 0; (l = map64_next(&x->lists, &i)) != NULL;)
@@ -69,7 +69,7 @@ static const struct matcher *best_matcher(const struct index *x, const struct ma
     size_t best_size = SIZE_MAX;
     for (size_t i = 0; i < set->n; i++) {
         const struct str *values;
-        size_t count = matcher_values(&set->v[i], &values), size = 0;
+        size_t count = silence_matcher_values(&set->v[i], &values), size = 0;
         for (size_t k = 0; k < count; k++) {
             const struct index_list *l = map64_get(&x->lists, key_of(set->v[i].name, values[k]));
             size += 1 + (l ? l->n : 0);
@@ -93,7 +93,7 @@ static struct index_list *list_get(struct index *x, uint64_t key)
     return l;
 }
 
-void index_add(struct index *x, struct entry *e)
+void silence_index_add(struct index *x, struct entry *e)
 {
     if (e->indexed || e->value->inert)
         return;
@@ -105,14 +105,14 @@ void index_add(struct index *x, struct entry *e)
             continue;
         }
         const struct str *values;
-        size_t n = matcher_values(m, &values);
+        size_t n = silence_matcher_values(m, &values);
         for (size_t i = 0; i < n; i++)
             list_add(list_get(x, key_of(m->name, values[i])), e, set);
     }
 }
 
 /* Where a set was put depends on what else was there then, so all places it can be in are looked at. */
-void index_remove(struct index *x, struct entry *e)
+void silence_index_remove(struct index *x, struct entry *e)
 {
     if (!e->indexed)
         return;
@@ -122,7 +122,7 @@ void index_remove(struct index *x, struct entry *e)
         bool can_be_listed = false;
         for (size_t i = 0; i < ms->n; i++) {
             const struct str *values;
-            size_t n = matcher_values(&ms->v[i], &values);
+            size_t n = silence_matcher_values(&ms->v[i], &values);
             can_be_listed = can_be_listed || n;
             for (size_t k = 0; k < n; k++) {
                 struct index_list *l = map64_get(&x->lists, key_of(ms->v[i].name, values[k]));
@@ -149,7 +149,7 @@ static size_t match_list(const struct index_list *l, struct labels ls, void (*vi
     return l->n;
 }
 
-size_t index_match(const struct index *x, struct labels ls, void (*visit)(void *arg, struct entry *e), void *arg)
+size_t silence_index_match(const struct index *x, struct labels ls, void (*visit)(void *arg, struct entry *e), void *arg)
 {
     size_t looked = match_list(&x->rest, ls, visit, arg);
     for (size_t i = 0; x->lists.count && i < ls.n; i++) {

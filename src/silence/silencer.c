@@ -33,7 +33,7 @@ static void memo_free(struct memo *m)
     if (m == &none)
         return;
     for (uint32_t i = 0; i < m->n; i++)
-        entry_release(m->v[i]);
+        silence_entry_release(m->v[i]);
     mem_free(m);
 }
 
@@ -63,8 +63,8 @@ void silencer_free(struct silencer *sl)
     for (uint32_t i = 0; (s = alert_store_next(sl->alerts, &i)) != NULL;)
         if (s->memo[ALERT_MEMO_SILENCE])
             slot_ended(NULL, s);
-    while (store_fresh(sl->silences))
-        store_fresh_done(sl->silences);
+    while (silence_store_fresh(sl->silences))
+        silence_store_fresh_done(sl->silences);
     sl->silences->has_silencer = false;
     mem_free(sl);
 }
@@ -98,7 +98,7 @@ static void memo_add(struct alert_slot *s, struct entry *e)
     }
     m->v[at] = e;
     m->n++;
-    entry_retain(e);
+    silence_entry_retain(e);
 }
 
 static void memo_visit(void *arg, struct entry *e)
@@ -120,7 +120,7 @@ static size_t candidates_count(const struct silencer *sl, const struct matchers 
     size_t least = SIZE_MAX;
     for (size_t i = 0; i < set->n; i++) {
         const struct str *values;
-        size_t n = matcher_values(&set->v[i], &values), count = 0;
+        size_t n = silence_matcher_values(&set->v[i], &values), count = 0;
         for (size_t k = 0; k < n; k++) {
             const uint32_t *indexes;
             count += alert_store_candidates(sl->alerts, set->v[i].name, values[k], &indexes);
@@ -136,7 +136,7 @@ static size_t candidates_count(const struct silencer *sl, const struct matchers 
 static void offer_candidates(const struct silencer *sl, struct entry *e, const struct matcher *m)
 {
     const struct str *values;
-    size_t n = matcher_values(m, &values);
+    size_t n = silence_matcher_values(m, &values);
     for (size_t k = 0; k < n; k++) {
         const uint32_t *indexes;
         size_t count = alert_store_candidates(sl->alerts, m->name, values[k], &indexes);
@@ -185,14 +185,14 @@ static bool match_by_walk(struct silencer *sl, struct entry *e, size_t slots_max
 
 bool silencer_pending(const struct silencer *sl)
 {
-    return store_fresh(sl->silences) != NULL;
+    return silence_store_fresh(sl->silences) != NULL;
 }
 
 bool silencer_step(struct silencer *sl, size_t slots_max)
 {
     struct entry *e;
     size_t work = 0;
-    while ((e = store_fresh(sl->silences)) != NULL && work < slots_max) {
+    while ((e = silence_store_fresh(sl->silences)) != NULL && work < slots_max) {
         bool done = e->dead || (!sl->walking && match_by_index(sl, e, &work));
         if (!done) {
             sl->walking = true;
@@ -202,7 +202,7 @@ bool silencer_step(struct silencer *sl, size_t slots_max)
             break;
         sl->walking = false;
         sl->cursor = 0;
-        store_fresh_done(sl->silences);
+        silence_store_fresh_done(sl->silences);
     }
     return silencer_pending(sl);
 }
@@ -216,9 +216,9 @@ static struct memo *memo_complete(struct silencer *sl, struct wire_time now, str
     bool missing = !memo_of(s);
     if (missing)
         s->memo[ALERT_MEMO_SILENCE] = (void *)(uintptr_t)&none;
-    size_t fresh = store_fresh_count(st);
+    size_t fresh = silence_store_fresh_count(st);
     if (missing || fresh > FRESH_TESTED_MAX) {
-        store_match(st, now, s->value->labels, memo_visit, s);
+        silence_store_visit(st, now, s->value->labels, memo_visit, s);
         return memo_of(s);
     }
     for (size_t i = 0; i < fresh; i++) {
@@ -239,7 +239,7 @@ size_t silencer_query(struct silencer *sl, struct wire_time now, struct alert_sl
     for (uint32_t i = 0; i < n; i++) {
         struct entry *e = m->v[i];
         if (e->dead) {
-            entry_release(e);
+            silence_entry_release(e);
             continue;
         }
         m->v[kept++] = e;

@@ -46,12 +46,12 @@ const size_t silence_metrics_count = ARRAY_LEN(silence_metrics);
 
 /* ---- Entries ---- */
 
-void entry_retain(struct entry *e)
+void silence_entry_retain(struct entry *e)
 {
     e->refs++;
 }
 
-void entry_release(struct entry *e)
+void silence_entry_release(struct entry *e)
 {
     ASSERT(e->refs > 0);
     if (--e->refs)
@@ -85,12 +85,12 @@ static void give_place(struct silence_store *st, size_t at)
 static void entry_kill(struct silence_store *st, struct entry *e)
 {
     ASSERT(!e->dead);
-    index_remove(&st->index, e);
+    silence_index_remove(&st->index, e);
     map_remove(&st->by_id, e->value->id);
     give_place(st, e->at);
     st->uncompiled_count -= e->value->uncompiled;
     e->dead = true;
-    entry_release(e);
+    silence_entry_release(e);
 }
 
 static void fresh_add(struct silence_store *st, struct entry *e)
@@ -106,29 +106,29 @@ static void fresh_add(struct silence_store *st, struct entry *e)
         st->fresh = mem_realloc_array(st->fresh, st->fresh_capacity, sizeof *st->fresh);
     }
     e->queued = true;
-    entry_retain(e);
+    silence_entry_retain(e);
     st->fresh[st->fresh_first + st->fresh_count++] = e;
 }
 
-struct entry *store_fresh(const struct silence_store *st)
+struct entry *silence_store_fresh(const struct silence_store *st)
 {
     return st->fresh_count ? st->fresh[st->fresh_first] : NULL;
 }
 
-size_t store_fresh_count(const struct silence_store *st)
+size_t silence_store_fresh_count(const struct silence_store *st)
 {
     return st->fresh_count;
 }
 
-void store_fresh_done(struct silence_store *st)
+void silence_store_fresh_done(struct silence_store *st)
 {
-    struct entry *e = store_fresh(st);
+    struct entry *e = silence_store_fresh(st);
     ASSERT(e && e->queued);
     e->queued = false;
     st->fresh_first++;
     if (--st->fresh_count == 0)
         st->fresh_first = 0;
-    entry_release(e);
+    silence_entry_release(e);
 }
 
 /* The value under its id from now on; takes the reference. */
@@ -156,7 +156,7 @@ static struct entry *put(struct silence_store *st, struct silence *value, struct
     e->value = value;
     e->expires_at = expires_at;
     map_put(&st->by_id, value->id, e);
-    index_add(&st->index, e);
+    silence_index_add(&st->index, e);
     if (!was_indexed || lasts_longer) /* an alert that was asked while it was expired does not remember it */
         fresh_add(st, e);
     return e;
@@ -178,7 +178,7 @@ void silence_store_free(struct silence_store *st)
         return;
     ASSERT(!st->has_silencer);
     while (st->fresh_count)
-        store_fresh_done(st);
+        silence_store_fresh_done(st);
     for (size_t i = 0; i < st->places_count; i++)
         if (st->places[i])
             entry_kill(st, st->places[i]);
@@ -187,7 +187,7 @@ void silence_store_free(struct silence_store *st)
     mem_free(st->free);
     mem_free(st->fresh);
     map_deinit(&st->by_id);
-    index_deinit(&st->index);
+    silence_index_deinit(&st->index);
     buf_deinit(&st->scratch);
     mem_free(st);
 }
@@ -471,7 +471,7 @@ bool silence_store_gc(struct silence_store *st, struct wire_time now, size_t *cu
             entry_kill(st, e);
             st->version++;
         } else if (silence_state_at(e->value, now) == SILENCE_EXPIRED) {
-            index_remove(&st->index, e);
+            silence_index_remove(&st->index, e);
         }
     }
     return *cursor < st->places_count;
@@ -651,15 +651,15 @@ static void match_visit(void *arg, struct entry *e)
         w->visit(w->arg, e);
 }
 
-void store_match(struct silence_store *st, struct wire_time now, struct labels ls,
+void silence_store_visit(struct silence_store *st, struct wire_time now, struct labels ls,
                  void (*visit)(void *arg, struct entry *e), void *arg)
 {
     struct match_walk w = { .st = st, .now = now, .visit = visit, .arg = arg };
     struct stopwatch watch = stopwatch_start();
     st->queries++;
-    size_t looked = index_match(&st->index, ls, match_visit, &w);
+    size_t looked = silence_index_match(&st->index, ls, match_visit, &w);
     if (w.stale)
-        index_remove(&st->index, w.stale);
+        silence_index_remove(&st->index, w.stale);
     counter_add(&st->stats.queries, 1);
     counter_add(&st->stats.scanned, looked);
     counter_add(&st->stats.skipped, st->by_id.count > looked ? st->by_id.count - looked : 0);
@@ -691,7 +691,7 @@ size_t silence_store_match(const struct silence_store *st, struct wire_time now,
                            size_t ids_max)
 {
     struct id_list l = { .now = now, .ids = ids, .max = ids_max };
-    store_match((struct silence_store *)(uintptr_t)st, now, ls, collect_active, &l); /* counts, drops what expired */
+    silence_store_visit((struct silence_store *)(uintptr_t)st, now, ls, collect_active, &l); /* counts, drops what expired */
     size_t written = l.n < ids_max ? l.n : ids_max;
     if (written > 1)
         qsort(ids, written, sizeof *ids, compare_ids);

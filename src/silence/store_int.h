@@ -33,14 +33,14 @@ struct index {
     struct map64 lists;
     struct index_list rest; /* sets without an exact matcher */
 };
-void index_deinit(struct index *x);
-void index_add(struct index *x, struct entry *e);
-void index_remove(struct index *x, struct entry *e);
+void silence_index_deinit(struct index *x);
+void silence_index_add(struct index *x, struct entry *e);
+void silence_index_remove(struct index *x, struct entry *e);
 /* Calls visit for entries of which a set matches; an entry may come more than once. Returns how many sets were looked
  * at. */
-size_t index_match(const struct index *x, struct labels ls, void (*visit)(void *arg, struct entry *e), void *arg);
+size_t silence_index_match(const struct index *x, struct labels ls, void (*visit)(void *arg, struct entry *e), void *arg);
 /* The exact value of a matcher, or the literals that its expression stands for, none of them empty; 0 if it has none. */
-size_t matcher_values(const struct matcher *m, const struct str **values);
+size_t silence_matcher_values(const struct matcher *m, const struct str **values);
 
 struct silence_store {
     struct silence_options options;
@@ -61,14 +61,14 @@ struct silence_store {
     struct buf scratch;
     struct silence_stats stats;
 };
-void entry_retain(struct entry *e);
-void entry_release(struct entry *e);
+void silence_entry_retain(struct entry *e);
+void silence_entry_release(struct entry *e);
 /* All entries that match these labels, whatever their state; the index drops what has expired on the way. */
-void store_match(struct silence_store *st, struct wire_time now, struct labels ls,
+void silence_store_visit(struct silence_store *st, struct wire_time now, struct labels ls,
                  void (*visit)(void *arg, struct entry *e), void *arg);
 /* The oldest entry that waits for the alerts, or NULL. */
-struct entry *store_fresh(const struct silence_store *st);
-size_t store_fresh_count(const struct silence_store *st);
-void store_fresh_done(struct silence_store *st);
+struct entry *silence_store_fresh(const struct silence_store *st);
+size_t silence_store_fresh_count(const struct silence_store *st);
+void silence_store_fresh_done(struct silence_store *st);
 
 #endif
