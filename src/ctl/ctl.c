@@ -15,10 +15,12 @@
 
 #define INPUT_BYTES_MAX ((size_t)256 << 20)
 
-/* ---- defaults from $HOME/.config/amtool/config.yml and /etc/amtool/config.yml: the first that has a key wins ---- */
+/* ---- defaults from configuration files: the first that has a key wins ---- */
 
+/* Upstream's two places, then those where Debian's package of amtool has them. */
+#define DEFAULTS_FILES 4
 struct defaults {
-    struct yaml_doc docs[2];
+    struct yaml_doc docs[DEFAULTS_FILES];
     size_t count;
 };
 
@@ -59,8 +61,16 @@ static bool default_for(void *arg, struct str name, struct str *value)
 static bool open_defaults(struct defaults *d, struct ctl *c)
 {
     const char *home = getenv("HOME");
-    struct str own = arena_printf(c->arena, "%s/.config/amtool/config.yml", home ? home : "");
-    return load_defaults(d, c, own) && load_defaults(d, c, STR("/etc/amtool/config.yml"));
+    const struct str paths[DEFAULTS_FILES] = {
+        arena_printf(c->arena, "%s/.config/amtool/config.yml", home ? home : ""),
+        STR("/etc/amtool/config.yml"),
+        arena_printf(c->arena, "%s/.config/prometheus/amtool.yml", home ? home : ""),
+        STR("/etc/prometheus/amtool.yml"),
+    };
+    bool ok = true;
+    for (size_t i = 0; ok && i < ARRAY_LEN(paths); i++)
+        ok = load_defaults(d, c, paths[i]);
+    return ok;
 }
 
 /* ---- shared by verbs ---- */
