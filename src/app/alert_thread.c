@@ -138,7 +138,9 @@ static void release_waiting(struct alert_thread *t, uint64_t last, const struct 
     size_t n = 0;
     while (n < t->waiting_count && t->waiting[n].ticket <= last)
         n++;
-    struct waiting *now = n ? mem_dup(t->waiting, n * sizeof *now) : NULL;
+    if (n == 0)
+        return;
+    struct waiting *now = mem_dup(t->waiting, n * sizeof *now);
     memmove(t->waiting, t->waiting + n, (t->waiting_count - n) * sizeof *t->waiting);
     t->waiting_count -= n;
     for (size_t i = 0; i < n; i++) {
