@@ -118,7 +118,7 @@ static enum append_status refuse(struct head_appender *a, enum append_status s)
 
 static void write_g(struct buf *b, uint64_t v)
 {
-    num_write_f64(b, f64_from_bits(v), 'g', 6);
+    num_write_f64(b, f64_from_bits(v), 'g', -1);
 }
 
 static enum append_status refuse_duplicate(struct head_appender *a, const struct head_series *s, int64_t t, uint64_t v)

@@ -81,6 +81,7 @@ void head_deinit(struct head *h)
     }
     mem_free(h->free_slots);
     mem_free(h->doomed);
+    mem_free(h->ooo_drop_counts);
     map64_deinit(&h->kept_refs);
     memindex_deinit(&h->index);
     pool_deinit(&h->pool);

@@ -156,6 +156,9 @@ struct head {
     int64_t truncate_pending;           /* memory below it goes when readers are gone; INT64_MIN: nothing */
     uint64_t truncate_epoch;
     bool opening;                       /* replay: times stay, files stay */
+    uint32_t *ooo_drop_counts;          /* out-of-order chunks that are in blocks, by slot; NULL: none wait */
+    uint32_t ooo_drop_n;
+    uint64_t ooo_drop_epoch;
     struct map64 kept_refs;             /* ref -> time until which its series record is kept in checkpoints, + 1 */
     struct head_stats stats;
 };
