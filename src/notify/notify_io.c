@@ -5,7 +5,8 @@
  *
  * Route labels are rendered once per attempt, before the first step. Renderers are kept per template set, so that a
  * configuration's texts are compiled once; the set of a generation that nobody sends for any more is let go.
- * Bounds: ATTEMPT_ARENA_MAX of memory per attempt, STEPS_MAX requests. */
+ * Time zones that templates name are loaded when they do, and kept.
+ * Bounds: ATTEMPT_ARENA_MAX of memory per attempt, STEPS_MAX requests, ZONES_MAX zones. */
 #include "notify/notify_io.h"
 
 #include "base/log.h"
@@ -14,13 +15,19 @@
 #include "base/stopwatch.h"
 #include "io/clock_io.h"
 #include "io/dns.h"
+#include "io/fs_posix.h"
 #include "io/http_client.h"
 #include "io/smtp_client.h"
+#include "model/timezone.h"
 #include "notify/render_data.h"
+#include "notify/send.h"
+
+#include <stdlib.h>
 
 #define ATTEMPT_ARENA_MAX ((size_t)256 << 20)
 #define STEPS_MAX         64
 #define RENDERERS_MAX     8
+#define ZONES_MAX         64
 
 struct running {
     struct notify_io *io;
@@ -52,6 +59,9 @@ struct notify_io {
     struct map64 running; /* by attempt id */
     struct cached_renderer renderers[RENDERERS_MAX];
     uint64_t clock;
+    struct zone *local, *zones[ZONES_MAX];
+    size_t zones_count;
+    struct send_cache *cache;
 };
 
 static void advance(struct running *r, const struct send_response *res);
@@ -72,6 +82,26 @@ static struct template_renderer *renderer_for(struct notify_io *io, const struct
         template_renderer_free(oldest->renderer);
     *oldest = (struct cached_renderer){ env->templates, template_renderer_new(env->templates), ++io->clock };
     return oldest->renderer;
+}
+
+/* A zone by name; past ZONES_MAX names templates get none. */
+static struct zone *zone_by_name(void *arg, struct str name)
+{
+    struct notify_io *io = arg;
+    struct err err = { 0 };
+    if (!io->local) {
+        const char *tz = getenv("TZ");
+        io->local = zone_load_local(fs_posix(), tz != NULL, str_c(tz));
+    }
+    if (str_eq(name, STR("Local")))
+        return io->local;
+    for (size_t i = 0; i < io->zones_count; i++)
+        if (str_eq(zone_name(io->zones[i]), name))
+            return io->zones[i];
+    struct zone *z = io->zones_count < ZONES_MAX ? zone_load(fs_posix(), name, io->local, &err) : NULL;
+    if (z)
+        io->zones[io->zones_count++] = z;
+    return z;
 }
 
 static void route_label_failed(void *arg, struct str name, const struct err *err)
@@ -133,8 +163,7 @@ static void smtp_done(void *arg, const struct smtp_result *res)
     struct running *r = arg;
     struct send_response *out = ARENA_NEW(&r->arena, struct send_response);
     r->in_call = false;
-    *out = (struct send_response){ .arrived = res->delivered, .status = res->delivered ? 200 : res->retry ? 500 : 400,
-                                   .err = res->err };
+    *out = (struct send_response){ .arrived = res->delivered, .smtp_retry = res->retry, .err = res->err };
     advance(r, out);
 }
 
@@ -200,7 +229,8 @@ void notify_io_attempt(struct notify_io *io, const struct notify_attempt *a)
     r->watch = stopwatch_start();
     arena_init(&r->arena, ATTEMPT_ARENA_MAX);
     r->at = (struct send_attempt){ .env = io->o.env(a->receivers), .row = a->integration->row,
-                                   .config = a->integration->config, .n = a->n, .arena = &r->arena };
+                                   .config = a->integration->config, .n = a->n, .zone = zone_by_name, .zone_arg = io,
+                                   .cache = io->cache, .arena = &r->arena };
     r->at.data_count = a->n->data_count;
     r->at.data = arena_alloc_array(&r->arena, a->n->data_count, sizeof *r->at.data);
     if (a->n->data_count)
@@ -241,6 +271,7 @@ struct notify_io *notify_io_new(struct loop *l, const struct notify_io_options *
     io->http = http_client_new(l, &(struct http_client_options){ .user_agent = buf_view(&io->user_agent) });
     io->dns = dns_new(l);
     io->smtp = smtp_client_new(l, io->dns);
+    io->cache = send_cache_new();
     return io;
 }
 
@@ -258,6 +289,10 @@ void notify_io_free(struct notify_io *io)
     for (size_t i = 0; i < RENDERERS_MAX; i++)
         if (io->renderers[i].renderer)
             template_renderer_free(io->renderers[i].renderer);
+    for (size_t i = 0; i < io->zones_count; i++)
+        zone_release(io->zones[i]);
+    zone_release(io->local);
+    send_cache_free(io->cache);
     map64_deinit(&io->running);
     buf_deinit(&io->user_agent);
     mem_free(io);

@@ -1,0 +1,162 @@
+/* Rocket.Chat: one attachment by chat.postMessage. */
+#include "notify/receivers/rocketchat_config.h"
+
+#include "base/utf8.h"
+#include "json/reader.h"
+#include "notify/receivers/rows.h"
+#include "notify/send.h"
+
+#define TITLE_RUNES_MAX 1024
+
+struct memory {
+    struct str channel; /* as sent */
+};
+
+static void write_fields(struct json_writer *w, const struct rocketchat_config *c, struct send_render *r)
+{
+    if (c->fields_count == 0)
+        return;
+    jw_key(w, STR("fields"));
+    jw_array(w);
+    for (size_t i = 0; i < c->fields_count; i++) {
+        const struct rocketchat_field *f = &c->fields[i];
+        jw_object(w);
+        jw_key(w, STR("short"));
+        jw_bool(w, f->is_short == TRISTATE_ABSENT ? c->short_fields : f->is_short == TRISTATE_TRUE);
+        jw_optional(w, STR("title"), send_text(r, f->title));
+        jw_optional(w, STR("value"), send_text(r, f->value));
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
+/* Of what a button can have, upstream sends this much. */
+static void write_actions(struct json_writer *w, const struct rocketchat_config *c, struct send_render *r)
+{
+    if (c->actions_count == 0)
+        return;
+    jw_key(w, STR("actions"));
+    jw_array(w);
+    for (size_t i = 0; i < c->actions_count; i++) {
+        jw_object(w);
+        jw_kv(w, STR("type"), STR("button"));
+        jw_optional(w, STR("text"), send_text(r, c->actions[i].text));
+        jw_optional(w, STR("url"), send_text(r, c->actions[i].url));
+        jw_key(w, STR("is_webview"));
+        jw_bool(w, false);
+        jw_optional(w, STR("msg"), send_text(r, c->actions[i].msg));
+        jw_key(w, STR("msg_in_chat_window"));
+        jw_bool(w, false);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
+static struct str build_body(struct send_attempt *at, const struct rocketchat_config *c, struct send_render *r,
+                             struct memory *m)
+{
+    struct send_body b;
+    struct json_writer *w = &b.json;
+    struct str title = send_cut_runes(at->arena, send_text(r, c->title), TITLE_RUNES_MAX);
+    m->channel = send_text(r, c->channel);
+    send_body_init(&b);
+    jw_object(w);
+    jw_optional(w, STR("channel"), m->channel);
+    jw_optional(w, STR("emoji"), send_text(r, c->emoji));
+    jw_optional(w, STR("avatar"), send_text(r, c->icon_url));
+    jw_key(w, STR("attachments"));
+    jw_array(w);
+    jw_object(w);
+    jw_optional(w, STR("title"), title);
+    jw_optional(w, STR("title_link"), send_text(r, c->title_link));
+    jw_optional(w, STR("text"), send_text(r, c->text));
+    jw_optional(w, STR("image_url"), send_text(r, c->image_url));
+    jw_optional(w, STR("thumb_url"), send_text(r, c->thumb_url));
+    jw_optional(w, STR("color"), send_text(r, c->color));
+    write_fields(w, c, r);
+    write_actions(w, c, r);
+    jw_object_end(w);
+    jw_array_end(w);
+    jw_object_end(w);
+    return send_body_finish(&b, at->arena);
+}
+
+static enum send_verdict with_channel(struct send_attempt *at, struct send_error *why, enum send_verdict verdict)
+{
+    const struct memory *m = at->memory;
+    struct buf b = { .limit_bytes = 256 };
+    go_quote(&b, m->channel);
+    err_wrap(&why->err, "channel %.*s", STR_ARG(buf_view(&b)));
+    buf_deinit(&b);
+    return verdict;
+}
+
+static enum send_verdict judge(struct send_attempt *at, const struct send_response *res, struct send_error *why)
+{
+    struct json_reader r;
+    struct str key, error = STR_EMPTY;
+    struct err err = { 0 };
+    bool done = false;
+    enum send_verdict verdict = send_check_status(res, 0, res->body, why);
+    if (verdict != SEND_DONE)
+        return with_channel(at, why, verdict);
+    json_reader_init(&r, res->body, at->arena);
+    bool ok = jr_object(&r);
+    while (ok && jr_member(&r, &key)) {
+        if (str_eq_nocase(key, STR("success")))
+            ok = jr_bool(&r, &done);
+        else if (str_eq_nocase(key, STR("error")))
+            ok = jr_str(&r, &error);
+        else
+            ok = jr_skip(&r);
+    }
+    if (!jr_finish(&r, &err)) {
+        struct buf q = { .limit_bytes = 512 };
+        go_quote(&q, str_sub(res->body, 0, 400));
+        send_retry(why, SEND_REASON_CLIENT, "could not unmarshal JSON response %.*s: %s", STR_ARG(buf_view(&q)), err.text);
+        buf_deinit(&q);
+        return with_channel(at, why, SEND_RETRY);
+    }
+    if (done)
+        return SEND_DONE;
+    send_fail(why, SEND_REASON_CLIENT, "error response from Rocketchat: %.*s", STR_ARG(error));
+    return with_channel(at, why, SEND_FAIL);
+}
+
+/* The file wins where both are set. */
+static bool credential(struct send_attempt *at, struct str inline_, struct str file, const char *what, struct str *out,
+                       struct send_error *why)
+{
+    struct err err = { 0 };
+    *out = inline_;
+    if (file.n == 0 || send_read_file(at, file, true, out, &err))
+        return true;
+    send_fail(why, SEND_REASON_OTHER, "could not read %s: %s", what, err.text);
+    return false;
+}
+
+static enum send_verdict step(struct send_attempt *at, const struct send_response *res, struct send_request *next,
+                              struct send_error *why)
+{
+    const struct rocketchat_config *c = at->config;
+    struct str token, user;
+    if (res && !res->arrived)
+        return send_no_answer(res, why, NULL, 0);
+    if (res)
+        return judge(at, res, why);
+    struct send_render r;
+    send_render_init(&r, at, 0);
+    struct memory *m = at->memory = ARENA_NEW(at->arena, struct memory);
+    struct str body = build_body(at, c, &r, m);
+    if (r.failed)
+        return send_template_failed(why, &r, "");
+    if (!credential(at, c->token, c->token_file, "token_file", &token, why) ||
+        !credential(at, c->token_id, c->token_id_file, "token_id_file", &user, why))
+        return SEND_FAIL;
+    send_post_json(at, next, send_url_join(at->arena, c->api_url, STR("api/v1/chat.postMessage")), body);
+    send_header(next, STR("X-Auth-Token"), token);
+    send_header(next, STR("X-User-Id"), user);
+    return SEND_REQUEST;
+}
+
+const struct receiver_row rocketchat_row = { RECEIVER_ROW(RECEIVER_ROCKETCHAT, rocketchat, false), .step = step };
