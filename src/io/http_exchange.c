@@ -518,12 +518,14 @@ static enum MHD_Result start_body(struct exchange *x)
     if (x->reject && length > DISCARD_BYTES_MAX)
         return answer(x);
     x->stage = STAGE_BODY;
+    atomic_store_explicit(&x->conn->moved_ms, clock_mono().ms, memory_order_relaxed);
     set_phase(x->conn, CONN_BODY);
     return MHD_YES;
 }
 
 static enum MHD_Result take_body(struct exchange *x, const char *upload, size_t *upload_bytes)
 {
+    atomic_store_explicit(&x->conn->moved_ms, clock_mono().ms, memory_order_relaxed);
     if (!x->reject) {
         buf_append(&x->body, upload, *upload_bytes);
         if (x->body.overflow)

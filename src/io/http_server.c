@@ -23,8 +23,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/abstract.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +39,7 @@ enum {
     PRESSED_IDLE_MS = 5000, /* idle timeout when seven of eight connections are taken */
     ACCEPT_PAUSE_MS = 100,  /* after running out of descriptors */
     FLUSH_MS = 1000,        /* for the last answers to leave */
+    LOOK_MS = 1000,         /* in a phase before the watch asks the kernel about the connection */
     LISTENERS_MAX = 64,
 };
 
@@ -87,8 +88,10 @@ static void fill_limits(struct http_server_limits *l)
         l->body_timeout_ms = 5 * 60 * 1000;
     if (l->idle_timeout_ms == 0)
         l->idle_timeout_ms = 5 * 60 * 1000;
+    if (l->stall_timeout_ms == 0)
+        l->stall_timeout_ms = 10 * 1000;
     if (l->write_timeout_ms == 0)
-        l->write_timeout_ms = 60 * 1000;
+        l->write_timeout_ms = 15 * 1000;
 }
 
 static bool open_listener(struct listener *out, const struct http_listener *in, struct err *err)
@@ -188,6 +191,49 @@ static void cut(struct conn *c)
     shutdown(c->fd, SHUT_RDWR);
 }
 
+/* libmicrohttpd takes a read that returns less than it asked for as the last of its edge, and so never learns of an end
+ * of file that arrived together with the bytes before it. Later ones it sees itself: one look per phase will do. */
+static bool has_hung_up(struct conn *c, int64_t since)
+{
+    if (c->looked_ms == since)
+        return false;
+    c->looked_ms = since;
+    struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+    return poll(&p, 1, 0) == 1;
+}
+
+/* Whether the client has taken bytes of the answer since the last look; then its time begins anew. */
+static bool has_read_on(struct conn *c, int64_t now)
+{
+    struct tcp_info info;
+    socklen_t n = sizeof info;
+    if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0 || info.tcpi_bytes_acked == c->taken_bytes)
+        return false;
+    c->taken_bytes = info.tcpi_bytes_acked;
+    atomic_store_explicit(&c->since_ms, now, memory_order_relaxed);
+    return true;
+}
+
+static bool is_late(const struct http_server *s, struct conn *c, enum conn_phase phase, int64_t since, int64_t now)
+{
+    int64_t limit = phase_limit_ms(s, phase), waited = now - since;
+    bool late = limit > 0 && waited >= limit;
+    switch (phase) {
+    case CONN_HANDLED:
+        return late;
+    case CONN_WRITING:
+        return waited >= (limit < LOOK_MS ? limit : LOOK_MS) && !has_read_on(c, now) && late;
+    case CONN_BODY:
+        waited = now - atomic_load_explicit(&c->moved_ms, memory_order_relaxed);
+        late = late || waited >= s->config.limits.stall_timeout_ms;
+        break;
+    case CONN_HEADERS:
+    case CONN_IDLE:
+        break;
+    }
+    return late || (waited >= LOOK_MS && has_hung_up(c, since));
+}
+
 static void watch_connections(struct http_server *s)
 {
     int64_t now = clock_mono().ms;
@@ -197,8 +243,7 @@ static void watch_connections(struct http_server *s)
     for (struct conn *c = s->conns; c; c = c->next) {
         enum conn_phase phase = (enum conn_phase)atomic_load_explicit(&c->phase, memory_order_relaxed);
         int64_t since = atomic_load_explicit(&c->since_ms, memory_order_relaxed);
-        int64_t limit = phase_limit_ms(s, phase);
-        bool late = limit > 0 && now - since >= limit;
+        bool late = is_late(s, c, phase, since, now);
         if (phase == CONN_HANDLED) {
             if (late && c->held && conn_abandon(c))
                 counter_add_shared(&s->stats.timeouts, 1);
@@ -221,8 +266,8 @@ static int watch_interval_ms(const struct http_server *s)
 {
     const struct http_server_limits *l = &s->config.limits;
     int64_t least = WATCH_MS_MAX;
-    const int64_t all[] = { l->header_timeout_ms, l->body_timeout_ms, l->idle_timeout_ms, l->write_timeout_ms,
-                            l->timeout_ms };
+    const int64_t all[] = { l->header_timeout_ms, l->body_timeout_ms, l->stall_timeout_ms, l->idle_timeout_ms,
+                            l->write_timeout_ms, l->timeout_ms };
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         if (all[i] > 0 && all[i] / 4 < least)
             least = all[i] / 4;

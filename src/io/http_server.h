@@ -8,6 +8,7 @@
  *
  * Bounds (server_limits below): connections in all and per address, bytes of URL and headers (414, 431), of the body
  * (413), time to send a request, time without progress. A client that does not read holds one pull buffer, not a body.
+ * A client that has closed its side with a request unfinished, or after its last one, is let go within two seconds.
  *
  * Stop: listeners close, idle connections are closed, running exchanges get until the deadline, the rest is answered
  * 503 and cut. Exchanges whose owner has not finished them by then stay valid until it does.
@@ -52,8 +53,9 @@ struct http_server_limits { /* 0: the default in parentheses */
     size_t body_bytes_max;        /* 32 MiB */
     int64_t header_timeout_ms;    /* from the accept, or a request's first line, to the end of the headers (10 s) */
     int64_t body_timeout_ms;      /* for the whole body of a request (5 min) */
+    int64_t stall_timeout_ms;     /* without a byte of that body (10 s) */
     int64_t idle_timeout_ms;      /* kept alive without a request (5 min; less when connections are short) */
-    int64_t write_timeout_ms;     /* for a body, or for one pulled piece of it, to be taken by the client (1 min) */
+    int64_t write_timeout_ms;     /* without a byte of the answer being taken by the client (15 s) */
     int64_t timeout_ms;           /* of an exchange in the handler's hands (none) */
 };
 

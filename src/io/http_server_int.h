@@ -24,6 +24,9 @@ struct conn {
     int fd;
     atomic_int phase;          /* enum conn_phase; written by the pool thread */
     _Atomic int64_t since_ms;  /* of the phase, or of the last piece written */
+    _Atomic int64_t moved_ms;  /* the last piece of a body read; CONN_BODY only */
+    int64_t looked_ms;         /* the since_ms for which the watch has looked for a hang-up; server lock */
+    uint64_t taken_bytes;      /* by the client, when the watch last looked; server lock */
     struct exchange *held;     /* while it sleeps; server lock */
     bool abandoned;            /* the exchange was taken from it: answer 503; server lock */
     bool cut;                  /* its socket was shut down by the watch; server lock */
