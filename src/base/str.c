@@ -124,7 +124,9 @@ bool str_contains(struct str s, struct str needle)
 
 struct str str_from(struct str s, size_t at)
 {
-    return at >= s.n ? STR_EMPTY : str_of(s.p + at, s.n - at);
+    if (at >= s.n) /* still a place in s: callers measure what they have read by it */
+        return s.p ? str_of(s.p + s.n, 0) : STR_EMPTY;
+    return str_of(s.p + at, s.n - at);
 }
 
 struct str str_sub(struct str s, size_t at, size_t n)

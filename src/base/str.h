@@ -43,7 +43,7 @@ size_t str_rfind_byte(struct str s, char c);
 size_t str_find(struct str s, struct str needle);     /* empty needle: 0 */
 bool str_contains(struct str s, struct str needle);
 
-struct str str_from(struct str s, size_t at);         /* at past the end gives the empty str */
+struct str str_from(struct str s, size_t at);         /* at past the end gives the empty str at the end of s */
 struct str str_sub(struct str s, size_t at, size_t n);/* clipped */
 struct str str_trim(struct str s);                    /* ASCII white space: space \t \n \v \f \r */
 struct str str_trim_set(struct str s, struct str set);
