@@ -6,7 +6,8 @@
  *
  * C1  done is called from the loop's timers or after libcurl has returned, never from within http_client_send() and never
  *     from inside libcurl, so a done callback may send, cancel and free as it likes.
- * C2  A call that is not RUNNING holds no socket and no libcurl handle.
+ * C2  A call that is not RUNNING holds no socket, no libcurl handle, and (unless its URL has escapes) no arena block:
+ *     thousands of them may wait.
  * C3  Turns: hosts with waiting calls stand in a ring; a free slot goes to the next host in it. A host may take a slot
  *     only while it has fewer of them than are free: so one dead host ends up with half of all, the second with half of
  *     the rest, and a host that has none always gets in.
@@ -20,11 +21,12 @@
 #include "io/http_client_int.h"
 #include "io/service.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { START_PER_TURN = 8, REDIRECTS_MAX = 10, CONNECTIONS_MAX = 16384, IDLE_CONNECTIONS_MAX = 256 };
+enum { START_PER_TURN = 8, REDIRECTS_MAX = 10, CONNECTIONS_MAX = 16384, IDLE_CONNECTIONS_MAX = 256, TRIM_CALLS = 256 };
 
 const struct metric_desc http_client_metric_descs[] = {
     METRIC(GAUGE, struct http_client_stats, waiting, "tocsin_send_waiting",
@@ -233,14 +235,18 @@ static void host_leave(struct http_client *c, struct host_queue *h)
 static void enqueue(struct http_call_state *s)
 {
     struct http_client *c = s->client;
-    struct str key = arena_printf(&s->arena, "%.*s://%.*s", STR_ARG(s->url.scheme), STR_ARG(s->url.host));
-    struct host_queue *h = map_get(&c->hosts, key);
+    struct buf key = { 0 }; /* not in the arena: a call that waits has not touched its own (C2) */
+    buf_str(&key, s->url.scheme);
+    buf_c(&key, "://");
+    buf_str(&key, s->url.host);
+    struct host_queue *h = map_get(&c->hosts, buf_view(&key));
     if (!h) {
         h = MEM_NEW(struct host_queue);
         h->key = mem_dup(key.p, key.n + 1);
         h->tail = &h->head;
         map_put(&c->hosts, str_c(h->key), h);
     }
+    buf_deinit(&key);
     s->host = h;
     s->stage = CALL_QUEUED;
     s->queue_next = NULL;
@@ -393,8 +399,18 @@ static void schedule_start(struct http_client *c)
 
 /* ---- The life of a call ---- */
 
+/* After a storm of calls the heap is given back: idle again is small again. */
+static void trim_after_storm(struct http_client *c)
+{
+    if (c->open > 0 || c->open_peak < TRIM_CALLS)
+        return;
+    c->open_peak = 0;
+    malloc_trim(0);
+}
+
 static void state_unlink(struct http_call_state *s)
 {
+    s->client->open--;
     if (s->prev)
         s->prev->next = s->next;
     else
@@ -484,9 +500,11 @@ static void finish(struct http_call_state *s)
     }
     loop_timer_stop(s->client->loop, &s->deadline);
     state_unlink(s);
+    struct http_client *c = s->client;
     call->state = NULL;
     call->done(call->arg, &r);
     state_free(s);
+    trim_after_storm(c);
 }
 
 static void on_later(void *arg)
@@ -566,9 +584,11 @@ void http_client_send(struct http_client *c, struct http_call *call)
     if (s->next)
         s->next->prev = s;
     c->calls = s;
-    s->method = call->method.n ? arena_str(&s->arena, call->method) : STR("GET");
+    if (++c->open > c->open_peak)
+        c->open_peak = c->open;
+    s->method = call->method.n ? call->method : STR("GET");
     s->body = call->body;
-    s->url_text = arena_str(&s->arena, call->url);
+    s->url_text = call->url;
     if (call->timeout_ms > 0)
         loop_timer_in(c->loop, &s->deadline, call->timeout_ms);
     if (!parse_target(s, s->url_text, &s->err)) {
@@ -708,7 +728,7 @@ static void complete(struct http_call_state *s, CURLcode code)
     }
     if (ours && s->call->fail_if_cut)
         err_set(&s->err, ERR_LIMIT, "body size limit exceeded");
-    else if (code != CURLE_OK && !ours)
+    else if (code != CURLE_OK && !ours && s->err.code == ERR_NONE)
         call_explain(s, code, &s->err);
     finish(s);
 }

@@ -58,7 +58,9 @@ struct http_result {
     struct err err; /* if not arrived, or the body broke off */
 };
 
-struct http_call { /* the caller's storage; zeroed, filled, sent; left alone until done is called or it is cancelled */
+/* The caller's storage; zeroed, filled, sent. It and all that it points at are left alone until done is called or the
+ * call is cancelled. */
+struct http_call {
     struct str method, url;
     const struct http_header *headers;
     size_t headers_count;

@@ -1,5 +1,4 @@
 /* libcurl's failures in the words of Go's net/http: users know them, and search for them. */
-#include "http/client_config.h"
 #include "io/http_client_int.h"
 
 #include <errno.h>
@@ -47,23 +46,6 @@ static void explain_timeout(struct http_call_state *s, struct err *err)
         err_set(err, ERR_TIMEOUT, "dial tcp %.*s: i/o timeout", STR_ARG(dialed(s)));
     else
         err_set(err, ERR_TIMEOUT, "dial tcp: lookup %.*s: i/o timeout", STR_ARG(http_url_hostname(&s->url)));
-}
-
-static struct str tls_name(struct http_call_state *s)
-{
-    const struct http_client_config *c = s->call ? s->call->config : NULL;
-    return c && c->tls_config.server_name.n ? c->tls_config.server_name : http_url_hostname(&s->url);
-}
-
-static void explain_certificate(struct http_call_state *s, struct err *err)
-{
-    static const char *const head = "tls: failed to verify certificate: x509: ";
-    if (has(s, "expir") || has(s, "activation"))
-        err_set(err, ERR_IO, "%scertificate has expired or is not yet valid", head);
-    else if (has(s, "does not match"))
-        err_set(err, ERR_IO, "%scertificate is not valid for %.*s", head, STR_ARG(tls_name(s)));
-    else
-        err_set(err, ERR_IO, "%scertificate signed by unknown authority", head);
 }
 
 static void explain_handshake(struct http_call_state *s, struct err *err)
@@ -124,12 +106,10 @@ void call_explain(struct http_call_state *s, CURLcode code, struct err *err)
         connect = true;
     } else if (code == CURLE_OPERATION_TIMEDOUT) {
         explain_timeout(s, err);
-    } else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR) {
-        explain_certificate(s, err);
+    } else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR) { /* an HTTPS proxy's */
+        err_set(err, ERR_IO, "tls: failed to verify certificate: x509: certificate signed by unknown authority");
     } else if (code == CURLE_SSL_CONNECT_ERROR) {
         explain_handshake(s, err);
-    } else if (code == CURLE_SSL_CACERT_BADFILE) {
-        err_set(err, ERR_INVALID, "unable to use specified CA cert");
     } else if (code == CURLE_SSL_CERTPROBLEM) {
         err_set(err, ERR_INVALID, "unable to use specified client cert and key");
     } else if (code == CURLE_GOT_NOTHING) {

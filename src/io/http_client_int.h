@@ -25,6 +25,15 @@ MUST_CHECK bool material_get(struct material_cache *c, struct str text, struct s
 const char *material_path(const struct material *m); /* "/proc/self/fd/7" */
 void material_release(struct material_cache *c, struct material *m);
 
+/* Authorities of `text`, of the file, or of the system if both are empty; a reference. */
+struct trust;
+MUST_CHECK bool trust_get(struct material_cache *c, struct str text, struct str file, struct trust **out,
+                          struct err *err);
+const char *trust_label(const struct trust *t);
+void trust_release(struct trust *t);
+/* Is the session's peer one that may be called `name`? Errors as Go's, "tls: failed to verify certificate: …". */
+MUST_CHECK bool trust_verify(const struct trust *t, gnutls_session_t session, struct str name, struct err *err);
+
 /* ---- Calls ---- */
 
 enum call_stage { CALL_NEW, CALL_TOKEN, CALL_QUEUED, CALL_RUNNING, CALL_FAILED, CALL_ZOMBIE };
@@ -36,7 +45,7 @@ struct host_queue { /* calls for one host; lives while it has any */
     struct host_queue *prev, *next; /* ring of those with waiting calls */
 };
 
-enum { CALL_MATERIALS = 3 };
+enum { CALL_MATERIALS = 2 }; /* client certificate and key */
 
 struct http_call_state {
     struct http_client *client;
@@ -62,6 +71,7 @@ struct http_call_state {
     CURL *easy;
     struct curl_slist *headers, *proxy_headers, *connect_to;
     struct material *materials[CALL_MATERIALS];
+    struct trust *trust; /* NULL: plain, or nobody looks */
     bool proxied;
     struct addr dialed; /* the first address that was tried */
     bool has_dialed;
@@ -92,7 +102,7 @@ struct http_client {
     struct http_call_state *zombies; /* cancelled inside libcurl */
     struct map hosts;
     struct host_queue *ring; /* whose turn is next */
-    size_t active, waiting;
+    size_t active, waiting, open, open_peak;
     CURL *spare[8];
     size_t spare_count;
 

@@ -208,6 +208,32 @@ static bool rename_host(struct http_call_state *s, struct str name, struct http_
     return given(s->call, STR("Host")) || add_header(s, &s->headers, STR("Host"), s->url.host, err);
 }
 
+static struct str certificate_name(const struct http_call_state *s)
+{
+    const struct http_client_config *c = s->call->config;
+    return c && c->tls_config.server_name.n ? c->tls_config.server_name : http_url_hostname(&s->url);
+}
+
+/* Connected, and nothing of the request sent yet: is it the right server? */
+static int before_request(void *arg, char *remote, char *local, int remote_port, int local_port)
+{
+    struct http_call_state *s = arg;
+    struct curl_tlssessioninfo *info = NULL;
+    (void)remote, (void)local, (void)remote_port, (void)local_port;
+    if (!s->call)
+        return CURL_PREREQFUNC_ABORT;
+    curl_easy_getinfo(s->easy, CURLINFO_TLS_SSL_PTR, &info);
+    bool ok = info && info->backend == CURLSSLBACKEND_GNUTLS && info->internals;
+    if (!ok)
+        err_set(&s->err, ERR_IO, "tls: failed to verify certificate: no session");
+    else
+        ok = trust_verify(s->trust, info->internals, certificate_name(s), &s->err);
+    if (ok)
+        return CURL_PREREQFUNC_OK;
+    curl_easy_setopt(s->easy, CURLOPT_FORBID_REUSE, 1L);
+    return CURL_PREREQFUNC_ABORT;
+}
+
 static bool set_tls(struct http_call_state *s, const struct http_tls_config *t, struct err *err)
 {
     struct material_cache *cache = s->client->materials;
@@ -215,25 +241,27 @@ static bool set_tls(struct http_call_state *s, const struct http_tls_config *t, 
     if (t->min_version && t->max_version && t->min_version > t->max_version)
         return err_set(err, ERR_INVALID, "tls_config.max_version must be greater than or equal to tls_config.min_version "
                                          "if both are specified");
-    if (!material_get(cache, t->ca, t->ca_file, &s->materials[0], err))
-        return err_wrap(err, "unable to read CA cert");
-    if (!material_get(cache, t->cert, t->cert_file, &s->materials[1], err))
+    if (!t->insecure_skip_verify && !trust_get(cache, t->ca, t->ca_file, &s->trust, err))
+        return t->ca_file.n && err->code != ERR_INVALID ? err_wrap(err, "unable to read CA cert") : false;
+    if (!material_get(cache, t->cert, t->cert_file, &s->materials[0], err))
         return err_wrap(err, "unable to read specified client cert (%.*s)", STR_ARG(t->cert_file));
-    if (!material_get(cache, t->key, t->key_file, &s->materials[2], err))
+    if (!material_get(cache, t->key, t->key_file, &s->materials[1], err))
         return err_wrap(err, "unable to read specified client key (%.*s)", STR_ARG(t->key_file));
-    if (s->materials[0]) {
-        curl_easy_setopt(e, CURLOPT_CAINFO, material_path(s->materials[0]));
-        curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-        curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, material_path(s->materials[0]));
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L); /* before_request() does that */
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
+    curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, 0L); /* a resumed session would show no chain */
+    curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
+    curl_easy_setopt(e, CURLOPT_CAPATH, s->trust ? trust_label(s->trust) : "/insecure");
+    if (s->trust) {
+        curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, before_request);
+        curl_easy_setopt(e, CURLOPT_PREREQDATA, s);
     }
-    if (s->materials[1]) {
-        curl_easy_setopt(e, CURLOPT_SSLCERT, material_path(s->materials[1]));
+    if (s->materials[0]) {
+        curl_easy_setopt(e, CURLOPT_SSLCERT, material_path(s->materials[0]));
         curl_easy_setopt(e, CURLOPT_SSLCERTTYPE, "PEM");
     }
-    if (s->materials[2])
-        curl_easy_setopt(e, CURLOPT_SSLKEY, material_path(s->materials[2]));
-    curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, t->insecure_skip_verify ? 0L : 1L);
-    curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, t->insecure_skip_verify ? 0L : 2L);
+    if (s->materials[1])
+        curl_easy_setopt(e, CURLOPT_SSLKEY, material_path(s->materials[1]));
     curl_easy_setopt(e, CURLOPT_PROXY_SSL_VERIFYPEER, t->insecure_skip_verify ? 0L : 1L);
     curl_easy_setopt(e, CURLOPT_PROXY_SSL_VERIFYHOST, t->insecure_skip_verify ? 0L : 2L);
     curl_easy_setopt(e, CURLOPT_SSLVERSION, min_version(t->min_version) | max_version(t->max_version));
@@ -426,6 +454,8 @@ void call_teardown(struct http_call_state *s)
     curl_slist_free_all(s->proxy_headers);
     curl_slist_free_all(s->connect_to);
     s->headers = s->proxy_headers = s->connect_to = NULL;
+    trust_release(s->trust);
+    s->trust = NULL;
     for (size_t i = 0; i < CALL_MATERIALS; i++) {
         material_release(s->client->materials, s->materials[i]);
         s->materials[i] = NULL;

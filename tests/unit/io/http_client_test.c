@@ -807,14 +807,21 @@ static void a_server_is_trusted_by_ca_and_name(void **state)
     assert_string_equal(a.err.text, "");
     assert_int_equal(a.status, 200);
     c.tls_config.ca = cert_pem(&certs.other_ca);
-    struct asked b = { .call = { .method = STR("GET"), .url = url_of(&f, "/"), .config = &c } };
-    ask(&f, &b);
-    assert_has(b.err.text, ": tls: failed to verify certificate: x509: certificate signed by unknown authority");
+    for (int i = 0; i < 2; i++) { /* neither on the good connection above nor on a failed one */
+        struct asked b = { .call = { .method = STR("GET"), .url = url_of(&f, "/"), .config = &c } };
+        ask(&f, &b);
+        assert_has(b.err.text, ": tls: failed to verify certificate: x509: certificate signed by unknown authority");
+    }
+    unsigned seen = f.peer.count;
     c.tls_config.insecure_skip_verify = true;
     struct asked d = { .call = { .method = STR("GET"), .url = url_of(&f, "/"), .config = &c } };
     ask(&f, &d);
     assert_int_equal(d.status, 200);
+    assert_int_equal(f.peer.count, seen + 1);
     c.tls_config.insecure_skip_verify = false;
+    struct asked again = { .call = { .method = STR("GET"), .url = url_of(&f, "/"), .config = &c } };
+    ask(&f, &again); /* nor on one where nobody looked */
+    assert_false(again.arrived);
     c.tls_config.ca = cert_pem(&certs.ca);
     c.tls_config.server_name = STR("srv.test");
     struct asked e = { .call = { .method = STR("GET"), .url = url_of(&f, "/"), .config = &c } };
@@ -824,7 +831,7 @@ static void a_server_is_trusted_by_ca_and_name(void **state)
     c.tls_config.server_name = STR("else.test");
     struct asked g = { .call = { .method = STR("GET"), .url = url_of(&f, "/"), .config = &c } };
     ask(&f, &g);
-    assert_has(g.err.text, "tls: failed to verify certificate: x509: certificate is not valid for else.test");
+    assert_has(g.err.text, "tls: failed to verify certificate: x509: certificate is valid for srv.test, 127.0.0.1, not else.test");
     c.tls_config.server_name = STR_EMPTY;
     c.tls_config.max_version = HTTP_TLS_11;
     struct asked h = { .call = { .method = STR("GET"), .url = url_of(&f, "/"), .config = &c } };
