@@ -27,7 +27,7 @@
 #define ENTRY_BYTES    24
 #define NAME_BYTES_MAX 255
 #define PEERS_MAX      8192
-#define PEERS_ROUND    3     /* asked in one round, at random */
+#define PEERS_ROUND    16    /* asked in one round: all, in a usual cluster, else so many at random */
 #define ENTRIES_MAX    8192  /* in one message */
 #define EXPIRING_MAX   32768 /* named in one digest */
 #define FETCHES_MAX    8     /* jobs of one peer */
@@ -35,7 +35,10 @@
 #define SLICE_ENTRIES  4096
 #define SLICE_RECORDS  256
 #define RECORDS_BYTES  (128u << 10) /* of one NEWS message */
-#define LASTS_MS       (2 * ALERT_SYNC_INTERVAL_MS) /* what ends sooner may be gone before the next exchange */
+/* What ends within so many rounds is asked for. Two where everybody is asked each time; with more peers a re-send that one
+ * replica heard spreads from few to all: by a factor of PEERS_ROUND a round, so six are ample for thousands. */
+#define ROUNDS_ALL     2
+#define ROUNDS_RANDOM  6
 
 struct list_job {
     bool active;
@@ -248,6 +251,11 @@ static void visit_put(void *arg, struct alert_sync_entry e)
     to->count++;
 }
 
+static int64_t lasts_ms(const struct alert_sync *s)
+{
+    return ALERT_SYNC_INTERVAL_MS * (s->peers_count <= PEERS_ROUND ? ROUNDS_ALL : ROUNDS_RANDOM);
+}
+
 static void round_begin(struct alert_sync *s)
 {
     const struct alert_sync_store *st = &s->config.store;
@@ -270,7 +278,7 @@ static void round_begin(struct alert_sync *s)
             struct entries entries = { &s->out->bytes, 0 };
             for (size_t b = 0; b < ALERT_SYNC_BUCKETS; b++)
                 buf_le64(&s->out->bytes, hashes[b]);
-            st->expiring(st->arg, s->now_wall, s->now_wall + LASTS_MS, EXPIRING_MAX, visit_put, &entries);
+            st->expiring(st->arg, s->now_wall, s->now_wall + lasts_ms(s), EXPIRING_MAX, visit_put, &entries);
             first_at = at;
             first_n = s->out->bytes.n - at;
         } else {
@@ -336,7 +344,7 @@ static bool is_wanted(const struct alert_sync *s, struct alert_sync_entry theirs
     bool they_resolved = theirs.ends_at <= s->now_wall, we_resolved = ours.ends_at <= s->now_wall;
     if (they_resolved != we_resolved)
         return true;
-    return ours.ends_at <= s->now_wall + LASTS_MS && theirs.ends_at > ours.ends_at;
+    return ours.ends_at <= s->now_wall + lasts_ms(s) && theirs.ends_at > ours.ends_at;
 }
 
 static bool take_list(struct alert_sync *s, struct sync_peer *p, struct str body)

@@ -3,7 +3,7 @@
  *
  * News (an alert that is new, changed or resolved) is the owner's to broadcast under ALERT_SYNC_NEWS at once: encoded
  * records, as encode() makes them. What got lost, and re-sends, which are no news, are repaired here: every
- * ALERT_SYNC_INTERVAL_MS this node tells some tocsin peers (ALERT_SYNC_DIGEST) one hash for each bucket of
+ * ALERT_SYNC_INTERVAL_MS this node tells its tocsin peers, some in a large mesh (ALERT_SYNC_DIGEST) one hash for each bucket of
  * fingerprints, and which of its alerts would expire before the next exchange. The peer answers (ALERT_SYNC_LIST) with
  * fingerprint, endsAt and updatedAt of the buckets that differ, and of those of the expiring that it knows to last
  * longer; this node then asks (ALERT_SYNC_FETCH) for what it lacks or would lose, and gets records (ALERT_SYNC_NEWS).

@@ -52,6 +52,7 @@ struct transport {
     struct map pool;
     uint64_t next_stream, sends;
     char from[GOSSIP_ADDR_TEXT_MAX]; /* what TLS packets say they come from */
+    struct buf frame;                /* scratch */
 };
 
 static struct addr to_addr(struct gossip_addr a)
@@ -367,6 +368,7 @@ void transport_free(struct transport *t)
     udp_close(t->udp);
     map64_deinit(&t->streams);
     map_deinit(&t->pool);
+    buf_deinit(&t->frame);
     if (t->options.tls_client) {
         tls_client_release(t->options.tls_client);
         tls_server_release(t->options.tls_server);
@@ -430,14 +432,13 @@ void transport_send(struct transport *t, struct gossip_addr to, struct str packe
             t->options.packet_failed(t->options.arg, to);
         return;
     }
-    struct buf frame = { 0 };
-    tls_frame_write_packet(&frame, str_c(t->from), packet);
-    ASSERT(frame.n <= TLS_RECORD_BYTES_MAX); /* T2: packets keep to their budget */
-    if (tcp_write(pool_conn(t, to)->tcp, buf_view(&frame)))
+    buf_reset(&t->frame);
+    tls_frame_write_packet(&t->frame, str_c(t->from), packet);
+    ASSERT(t->frame.n <= TLS_RECORD_BYTES_MAX); /* T2: packets keep to their budget */
+    if (tcp_write(pool_conn(t, to)->tcp, buf_view(&t->frame)))
         counter_add(&t->options.stats->tls_packet_bytes_sent, packet.n);
     else
         counter_add(&t->options.stats->tls_write_errors_packet, 1);
-    buf_deinit(&frame);
 }
 
 /* ---- streams ------------------------------------------------------------------------------------------------------------------ */

@@ -1,7 +1,10 @@
 /* Meshes under a seed: nodes join, networks lose, delay, double, reorder and split, clocks disagree, nodes stall, die,
  * come back, leave. At the end the network heals, and then
  *   - every node that is up lists exactly the nodes that are up, and
- *   - every record that any of them holds, each of them holds: in particular every record that a node of them broadcast.
+ *   - every record that any of them holds, each of them holds: in particular every record that a node of them broadcast;
+ * and from then on, while it stays calm,
+ *   - nobody is taken for dead, and what one says is heard by all within a second;
+ *   - a node that dies is found out by all.
  *
  * mesh_sim --nodes N --seeds K [--seed S]    K seeds from S on (or from a random place); prints the first seed at once
  * mesh_sim --table                           rounds and bytes until one record is everywhere, by size of the mesh */
@@ -91,6 +94,16 @@ static void trouble(struct run *r)
     }
 }
 
+static unsigned departures; /* members that somebody saw go, since it was last set to 0 */
+
+static void on_member(void *arg, struct world *w, size_t node, const struct gossip_effect *e)
+{
+    (void)arg;
+    (void)w;
+    (void)node;
+    departures += e->kind == GOSSIP_MEMBER_LEFT;
+}
+
 static bool settled(void *arg, struct world *w)
 {
     struct run *r = arg;
@@ -101,6 +114,37 @@ static struct {
     int64_t calm_longest_ms, calm_total_ms;
     uint64_t records, packets, up;
 } totals;
+
+#define HEARD_MS  1000
+#define CALM_MS   20000
+#define DEATH_MS  60000 /* a round of probes, the longest suspicion of a small mesh (24 s), and what health adds */
+
+/* What must hold once all agree. NULL, or what does not. */
+static const char *check_calm(struct run *r)
+{
+    struct world *w = r->world;
+    size_t alive = 0, last = 0;
+    for (size_t i = 0; i < r->nodes; i++)
+        if (world_is_up(w, i)) {
+            random_record(r, i);
+            alive++;
+            last = i;
+        }
+    world_run(w, HEARD_MS);
+    if (!world_sets_agree(r->sets, w))
+        return "a record is not heard within a second";
+    world_run(w, 30000); /* those who doubt their own health come to rest */
+    departures = 0;
+    world_run(w, CALM_MS);
+    if (departures > 0)
+        return "somebody is taken for dead";
+    if (alive < 2)
+        return NULL;
+    world_crash(w, last);
+    if (!world_run_until(w, DEATH_MS, 500, settled, r))
+        return "a death is not found out";
+    return NULL;
+}
 
 /* Prints why on failure. */
 static bool run_seed(uint64_t seed, size_t nodes)
@@ -121,6 +165,7 @@ static bool run_seed(uint64_t seed, size_t nodes)
         .app = world_sets_app(r.sets),
     };
     config.delay_max_ms = config.delay_min_ms + (int64_t)rng_below(&pick, 60);
+    config.app.member = on_member;
     r.world = world_new(&config);
     struct rng *rng = world_rng(r.world);
     for (size_t i = 0; i < nodes; i++) {
@@ -146,10 +191,12 @@ static bool run_seed(uint64_t seed, size_t nodes)
     totals.packets += world_traffic(r.world).packets;
     for (size_t i = 0; i < nodes; i++)
         totals.up += world_is_up(r.world, i);
-    if (!ok)
-        printf("FAIL seed=0x%llx: %s after 400 s of calm; replay: mesh_sim --nodes %zu --seeds 1 --seed 0x%llx\n",
-               (unsigned long long)seed, world_converged(r.world) ? "records differ" : "members differ", nodes,
-               (unsigned long long)seed);
+    const char *why = ok ? check_calm(&r) : world_converged(r.world) ? "records differ" : "members differ";
+    if (why) {
+        ok = false;
+        printf("FAIL seed=0x%llx: %s; replay: mesh_sim --nodes %zu --seeds 1 --seed 0x%llx\n", (unsigned long long)seed, why,
+               nodes, (unsigned long long)seed);
+    }
     world_free(r.world);
     world_sets_free(r.sets);
     return ok;
