@@ -109,6 +109,7 @@ static void peer_start(struct peer *p, struct tls_server *tls)
 
 static void peer_stop(struct peer *p)
 {
+    http_server_stop(p->server, 0); /* no handler runs after this */
     for (size_t i = 0; i < p->kept_count; i++) {
         http_response_text(&p->kept[i]->response, 200, STR("text/plain"), STR("late"));
         http_exchange_finish(p->kept[i]);
