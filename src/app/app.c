@@ -64,6 +64,7 @@ struct app {
 
     struct web_access *access;
     struct http_server *server;
+    size_t listeners_count;
     struct api api;
     struct web web;
     struct alert_thread *alerts;
@@ -460,7 +461,7 @@ static size_t choose_listeners(struct app *a, struct http_listener *out)
 static bool bind_listeners(struct app *a, struct err *err)
 {
     struct http_listener listeners[LISTENERS_MAX];
-    size_t n = choose_listeners(a, listeners);
+    size_t n = a->listeners_count = choose_listeners(a, listeners);
     if (n == 0)
         return err_set(err, ERR_INVALID, "no socket activation file descriptors found");
     a->access = web_access_open(fs_posix(), a->o->web_config_file, err);
@@ -663,9 +664,7 @@ static bool serve(struct app *a, struct err *err)
 {
     if (!http_server_start(a->server, err))
         return false;
-    size_t n = a->o->web_listen_addresses.n ? a->o->web_listen_addresses.n
-                                            : (size_t)a->alert_half + (size_t)a->prometheus_half;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < a->listeners_count; i++) {
         struct str address = http_server_address(a->server, i);
         log_info("Listening on", LOG_STR("address", address));
         log_info(web_access_tls(a->access) ? "TLS is enabled." : "TLS is disabled.", LOG_BOOL("http2", false),
