@@ -780,12 +780,14 @@ int app_run(const struct options *options)
         log_error("tocsin exited with error", LOG_ERR(&err));
     } else if (!a->quitting) {
         loop_run(a->loop);
-        log_info("Received shutdown signal, exiting gracefully...");
+        log_info("Shutting down gracefully");
     }
     ok = ok && !atomic_load(&a->failed);
     signals_free(a->signals);
     restore_default_signals();
     shut_down(a);
+    if (ok && !a->quitting)
+        log_info("Received shutdown signal, exiting gracefully...");
     loop_free(a->loop);
     metric_registry_free(a->registry);
     metric_stats_deinit(loop_metric_descs, loop_metric_descs_count, &a->loop_metrics);
