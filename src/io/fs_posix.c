@@ -88,6 +88,8 @@ static bool posix_read(struct fs *fs, struct fs_file *f, uint64_t at, void *p, s
     size_t done = 0;
     while (done < n) {
         ssize_t r = pread(f->fd, (char *)p + done, n - done, (off_t)(at + done));
+        if (r < 0 && errno == ESPIPE) /* a pipe, as --config.file=/dev/stdin may be: read once, from front to back */
+            r = read(f->fd, (char *)p + done, n - done);
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0)
