@@ -425,6 +425,15 @@ static void roff(struct buf *out, struct str text, bool at_start)
     }
 }
 
+/* Without the indent that makes it code: a tab, or up to four blanks. */
+static struct str from_code(struct str line)
+{
+    size_t n = line.p[0] == '\t';
+    while (line.p[0] == ' ' && n < 4 && n < line.n && line.p[n] == ' ')
+        n++;
+    return str_from(line, n);
+}
+
 static void roff_document(struct buf *out, struct str text)
 {
     bool literal = false, blank = false;
@@ -443,7 +452,7 @@ static void roff_document(struct buf *out, struct str text)
             buf_c(out, ".RS 4\n.nf\n");
         literal = code;
         blank = false;
-        roff(out, code ? str_trim(line) : line, true);
+        roff(out, code ? from_code(line) : line, true);
         buf_byte(out, '\n');
     }
     if (literal)

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Every command of README.md and docs/*.md is run. A page's blocks marked `sh` are one bash script in their order, run with
+errors fatal in a network of its own, so that the ports that the page names are free, with the programs of this build on PATH.
+Blocks marked `console` hold what cannot be run by a test; each of their lines is in NOT_RUN with its reason. Also: the generated
+pages are those that the tables give, links between pages lead somewhere, and every flag that a page names exists."""
+import os
+import re
+import shutil
+import subprocess
+
+from harness import OPT, ROOT, TOCSIN, TOCSINCTL, main, run, scratch
+
+NOT_RUN = {
+    "./dev build": "the build that this test is part of",
+    "./dev run": "builds, then runs until interrupted; has a test of its own",
+    "./dev test": "runs this test",
+    "./dev run     # installs what is missing, builds, starts a cluster, fires alerts, shows the one notification for each": "as above",
+    "./dev test    # all tests: units, recorded cases, simulations, end to end beside the real peers, fuzzing": "as above",
+    "apt install ./tocsin_0.1.0_amd64.deb": "would change the machine; deploy_test makes the package and looks into it",
+}
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+ISOLATED = ["unshare", "-n", "-p", "-f", "--kill-child", "--mount-proc"]
+
+
+def pages():
+    found = [os.path.join(ROOT, "README.md")]
+    for folder, _, files in os.walk(os.path.join(ROOT, "docs")):
+        found += sorted(os.path.join(folder, f) for f in files if f.endswith(".md"))
+    return found
+
+
+def text_of(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def blocks(path, kind):
+    return [body for what, body in FENCE.findall(text_of(path)) if what == kind]
+
+
+def prepare():
+    """A folder that looks like the repository after a build."""
+    folder = scratch()
+    os.makedirs(os.path.join(folder, "build"))
+    os.symlink(os.path.abspath(OPT.bin), os.path.join(folder, "build", "release"))
+    for name in ("config", "deploy"):
+        shutil.copytree(os.path.join(ROOT, name), os.path.join(folder, name))
+    os.makedirs(os.path.join(folder, "home"))
+    return folder
+
+
+def run_page(path):
+    script = "set -euo pipefail\nset -m\n" + "\n".join(blocks(path, "sh")) + "\nexec 2>&-\nkill $(jobs -p) || true\n"
+    folder = prepare()
+    with open(os.path.join(folder, "page.sh"), "w", encoding="utf-8") as f:
+        f.write(script)
+    env = dict(os.environ, HOME=os.path.join(folder, "home"), PATH=os.path.abspath(OPT.bin) + ":" + os.environ["PATH"])
+    env.pop("URL", None)
+    with open(os.path.join(folder, "output"), "w+b") as out:
+        try:
+            code = subprocess.run(ISOLATED + ["bash", "-c", "ip link set lo up && exec bash -x page.sh"], cwd=folder, env=env,
+                                  stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=150).returncode
+        except subprocess.TimeoutExpired:
+            code = "no end within 150 s"
+        out.seek(0)
+        text = out.read().decode("utf-8", "replace")
+    if code != 0:
+        raise AssertionError(f"{os.path.relpath(path, ROOT)}: {code}\n{text[-3000:]}")
+
+
+def page_test(path):
+    def test():
+        run_page(path)
+    test.__name__ = "commands_of_" + re.sub(r"\W", "_", os.path.relpath(path, ROOT)[:-3])
+    return test
+
+
+def what_is_not_run_is_listed_with_a_reason():
+    for path in pages():
+        for body in blocks(path, "console"):
+            for line in body.splitlines():
+                assert not line.strip() or line.strip() in NOT_RUN, f"{path}: {line!r} is neither run nor listed"
+        for kind, _ in FENCE.findall(text_of(path)):
+            assert kind in ("sh", "console", "yaml", "json", "text", "c", "promql"), f"{path}: a block marked {kind!r}"
+
+
+def the_configuration_page_is_what_the_tables_say():
+    code, page, errors = run([os.path.join(OPT.bin, "gen_docs")])
+    assert code == 0, errors
+    assert page == text_of(os.path.join(ROOT, "docs", "configuration.md")), \
+        "docs/configuration.md differs: gen_docs > docs/configuration.md"
+
+
+def links_between_pages_lead_somewhere():
+    for path in pages():
+        for target in re.findall(r"\]\(([^)#\s]+)", text_of(path)):
+            if not re.match(r"\w+:", target):
+                assert os.path.exists(os.path.join(os.path.dirname(path), target)), f"{path}: {target}"
+
+
+def every_flag_that_a_page_names_exists():
+    known = set()
+    for program in (TOCSIN, TOCSINCTL):
+        code, text, _ = run([program, "--help-long"], env={"HOME": "/nonexistent"})
+        assert code == 0
+        known |= {name.replace("[no-]", "") for name in re.findall(r"--((?:\[no-\])?[a-z][\w.-]*)", text)}
+    assert "config.file" in known and "alertmanager.url" in known and len(known) > 80
+    for path in pages():
+        for line in text_of(path).splitlines():
+            if "tocsin" not in line:
+                continue
+            for name in re.findall(r"(?<![\w-])--((?!no-)[a-z]+\.[a-z.-]+[a-z])", line):
+                assert name in known, f"{path}: --{name}"
+
+
+def both_programs_have_a_page_of_the_manual():
+    for program in (TOCSIN, TOCSINCTL):
+        name = os.path.basename(program)
+        code, page, errors = run([program, "--help-man"], env={"HOME": "/nonexistent"})
+        assert code == 0 and page.startswith(f".TH {name} 1"), errors
+        for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS"):
+            assert f".SH {section}\n" in page, section
+        if shutil.which("groff"):
+            code, shown, errors = run(["groff", "-man", "-Tutf8", "-ww", "-rLL=200n", "-"], stdin=page)
+            assert code == 0 and errors == "", errors
+            assert "OPTIONS" in shown
+
+
+if __name__ == "__main__":
+    tests = [what_is_not_run_is_listed_with_a_reason, the_configuration_page_is_what_the_tables_say,
+             links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists, both_programs_have_a_page_of_the_manual]
+    if subprocess.run(ISOLATED + ["ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0:
+        tests += [page_test(path) for path in pages() if blocks(path, "sh")]
+    else:
+        print("SKIP commands of the pages: no network namespaces here (needs root)")
+    main(tests)
