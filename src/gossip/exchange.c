@@ -275,6 +275,20 @@ void exchange_join(struct gossip *g, struct gossip_addr to, uint64_t tag)
     push_pull_with(g, to, true, tag);
 }
 
+/* Upstream leaves what was missed to the next random push/pull, minutes away in a small cluster: time enough to notify
+ * twice. The bound keeps a flapping network from becoming a storm of full states. */
+void exchange_heal(struct gossip *g, const struct node *n)
+{
+    g->heal_tokens += (double)(g->now.ms - g->heal_at.ms) / GOSSIP_HEALS_EVERY_MS;
+    g->heal_at = g->now;
+    if (g->heal_tokens > GOSSIP_HEALS_BURST)
+        g->heal_tokens = GOSSIP_HEALS_BURST;
+    if (g->heal_tokens < 1.0)
+        return;
+    g->heal_tokens -= 1.0;
+    push_pull_with(g, n->addr, false, 0);
+}
+
 static bool other_alive(const struct gossip *g, const struct node *n, const void *arg)
 {
     (void)arg;
@@ -300,6 +314,8 @@ static void push_pull_tick(struct gossip *g, struct gtimer *t)
 void exchange_start(struct gossip *g)
 {
     g->push_pull_timer.fire = push_pull_tick;
+    g->heal_tokens = GOSSIP_HEALS_BURST;
+    g->heal_at = g->now;
     int64_t interval = g->config.pushpull_interval_ms;
     if (interval > 0)
         gtimer_in(&g->timers, &g->push_pull_timer, g->now,

@@ -204,8 +204,8 @@ struct gossip {
     bool state_warned;
     unsigned replies; /* to the packet in hand */
     struct gossip_addr packet_from;
-    double stranger_tokens;
-    mono_ms stranger_at;
+    double stranger_tokens, heal_tokens;
+    mono_ms stranger_at, heal_at;
 
     struct packet_scratch scratch;
     struct packet_parts parts;
@@ -272,6 +272,8 @@ bool spread_stranger(struct gossip *g);
 /* exchange.c */
 void exchange_start(struct gossip *g);
 void exchange_join(struct gossip *g, struct gossip_addr to, uint64_t tag);
+/* A node that we had lost is back: compare states now, not when the interval happens to choose it. */
+void exchange_heal(struct gossip *g, const struct node *n);
 void exchange_accepted(struct gossip *g, uint64_t id, struct gossip_addr from);
 void exchange_opened(struct gossip *g, uint64_t id);
 void exchange_bytes(struct gossip *g, uint64_t id, struct str bytes);

@@ -52,6 +52,9 @@
 
 #define GOSSIP_RELAYS_MAX       256 /* indirect pings in progress */
 #define GOSSIP_STRANGERS_PER_S  20  /* replies to addresses that nobody is known to have */
-#define GOSSIP_TCP_PINGS_MAX    4
+
+/* Extra push/pulls with members that were lost and are back: so many at once, and one more each so often. */
+#define GOSSIP_HEALS_BURST    3
+#define GOSSIP_HEALS_EVERY_MS 5000
 
 #endif

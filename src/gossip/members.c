@@ -242,6 +242,7 @@ static void alive_conflict(struct gossip *g, const struct node *n, struct gossip
 static void alive_store(struct gossip *g, struct node *n, const struct msg_alive *m, struct gossip_addr addr)
 {
     enum gossip_state before = (enum gossip_state)n->state;
+    bool known = n->incarnation != 0; /* a new node was put in with 0 */
     bool meta_changed = !str_eq(node_meta(n), m->meta);
     bool addr_changed = !gossip_addr_eq(n->addr, addr);
     memcpy(n->vsn, m->vsn.p, VSN_BYTES);
@@ -256,6 +257,8 @@ static void alive_store(struct gossip *g, struct node *n, const struct msg_alive
         emit(g, GOSSIP_MEMBER_JOINED, n);
     else if (meta_changed || addr_changed)
         emit(g, GOSSIP_MEMBER_UPDATED, n);
+    if (known && (before == GOSSIP_DEAD || before == GOSSIP_SUSPECT))
+        exchange_heal(g, n);
 }
 
 void members_alive(struct gossip *g, const struct msg_alive *m)

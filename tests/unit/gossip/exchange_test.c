@@ -379,6 +379,29 @@ static void push_pulls_come_in_their_interval(void **state)
     assert_in_range(second - first, 59900, 60100);
 }
 
+static void a_node_that_was_lost_is_asked_for_its_state_when_it_is_back(void **state)
+{
+    (void)state;
+    one_no_probes(&o);
+    one_alive(&o, "a", 2, 1);
+    assert_null(one_effect(&o, GOSSIP_DIAL)); /* a new one has joined us, or will */
+    uint32_t inc = 1;
+    size_t dials = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        one_accuse(&o, i % 2 ? MSG_SUSPECT : MSG_DEAD, "a", "b", inc);
+        one_alive(&o, "a", 2, ++inc);
+        dials += one_effects(&o, GOSSIP_DIAL);
+    }
+    assert_int_equal(dials, GOSSIP_HEALS_BURST); /* flapping makes no storm */
+    one_accuse(&o, MSG_DEAD, "a", "a", inc);
+    one_pass(&o, GOSSIP_HEALS_EVERY_MS);
+    one_alive(&o, "a", 2, ++inc);
+    assert_null(one_effect(&o, GOSSIP_DIAL)); /* it had left, and joins */
+    one_accuse(&o, MSG_DEAD, "a", "b", inc);
+    one_alive(&o, "a", 2, ++inc);
+    assert_true(gossip_addr_eq(one_effect(&o, GOSSIP_DIAL)->addr, one_addr(2)));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 int main(void)
 {
@@ -400,6 +423,7 @@ int main(void)
         T(all_streams_together_hold_bounded_memory),
         T(a_state_that_comes_too_late_is_dropped),
         T(push_pulls_come_in_their_interval),
+        T(a_node_that_was_lost_is_asked_for_its_state_when_it_is_back),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     stream_reader_deinit(&written);
