@@ -253,8 +253,8 @@ static void watch_connections(struct http_server *s)
             (!oldest_idle || since < atomic_load_explicit(&oldest_idle->since_ms, memory_order_relaxed)))
             oldest_idle = c;
         if ((late || (stopping && phase == CONN_IDLE)) && !c->cut) {
-            cut(c);
             counter_add_shared(&s->stats.cut, 1);
+            cut(c);
         }
     }
     if (oldest_idle && s->conns_count >= s->config.limits.connections_max)

@@ -551,6 +551,135 @@ static void more_connections_than_allowed_wait_until_one_leaves(void **state)
     stop(&f);
 }
 
+/* ---- Everything at once ---- */
+
+struct storm {
+    struct http_server *server;
+    pthread_mutex_t m;
+    struct http_exchange *kept[4096];
+    size_t kept_count;
+    atomic_bool over;
+    atomic_uint answered;
+};
+
+static void storm_handle(void *arg, struct http_exchange *x)
+{
+    struct storm *s = arg;
+    if (str_eq(x->request.path, STR("/keep"))) {
+        pthread_mutex_lock(&s->m);
+        bool room = s->kept_count < ARRAY_LEN(s->kept);
+        if (room)
+            s->kept[s->kept_count++] = x;
+        pthread_mutex_unlock(&s->m);
+        if (room)
+            return;
+    }
+    http_response_text(&x->response, 200, STR("text/plain"), x->request.body.n ? x->request.body : STR("hello\n"));
+    http_exchange_finish(x);
+}
+
+/* Answers what is kept, newest first, until it is over and nothing is left. */
+static void storm_finish(void *arg)
+{
+    struct storm *s = arg;
+    for (;;) {
+        bool over = atomic_load(&s->over);
+        pthread_mutex_lock(&s->m);
+        struct http_exchange *x = s->kept_count ? s->kept[--s->kept_count] : NULL;
+        pthread_mutex_unlock(&s->m);
+        if (!x && over)
+            return;
+        if (!x)
+            continue;
+        (void)http_exchange_gone(x);
+        http_response_text(&x->response, 200, STR("text/plain"), STR("kept\n"));
+        http_exchange_finish(x);
+    }
+}
+
+struct storm_client {
+    struct storm *storm;
+    struct thread thread;
+    uint32_t seed;
+    uint16_t port;
+};
+
+static void storm_client(void *arg)
+{
+    static const char *const requests[] = {
+        "GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /keep HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST /keep HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+        "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "GET /half HTTP/1.1\r\nHo",
+        "GARBAGE\r\n\r\n",
+    };
+    struct storm_client *c = arg;
+    while (!atomic_load(&c->storm->over)) {
+        struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(c->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (connect(fd, (struct sockaddr *)&sa, sizeof sa) != 0) {
+            close(fd);
+            return; /* the server has stopped */
+        }
+        for (int i = 0; i < 4; i++) {
+            char got[512];
+            c->seed = c->seed * 1664525u + 1013904223u;
+            const char *q = requests[(c->seed >> 16) % ARRAY_LEN(requests)];
+            if (send(fd, q, strlen(q), MSG_NOSIGNAL) < 0)
+                break;
+            if ((c->seed >> 8) % 4 == 0)
+                break; /* hang up without waiting */
+            if (!readable_in(fd, 5) || recv(fd, got, sizeof got, 0) <= 0)
+                break;
+            atomic_fetch_add(&c->storm->answered, 1);
+        }
+        close(fd);
+    }
+}
+
+static void a_storm_of_rude_clients_and_a_stop_in_the_middle_end_well(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 6, ROUNDS = 3 };
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        static struct storm s;
+        memset(&s, 0, sizeof s);
+        pthread_mutex_init(&s.m, NULL);
+        struct http_listener listener = { .address = STR("127.0.0.1:0"), .fd = -1 };
+        struct http_server_config config = { .listeners = &listener, .listeners_count = 1, .handle = storm_handle, .arg = &s,
+                                             .limits = { .timeout_ms = 20, .header_timeout_ms = 30 } };
+        struct err err;
+        struct thread finisher = { 0 };
+        struct storm_client clients[CLIENTS];
+        memset(clients, 0, sizeof clients);
+        s.server = http_server_new(&config, &err);
+        assert_true(http_server_start(s.server, &err));
+        assert_true(thread_start(&finisher, "finisher", storm_finish, &s, &err));
+        for (uint32_t i = 0; i < CLIENTS; i++) {
+            clients[i] = (struct storm_client){ .storm = &s, .seed = round * 100 + i, .port = http_server_port(s.server, 0) };
+            assert_true(thread_start(&clients[i].thread, "client", storm_client, &clients[i], &err));
+        }
+        int64_t end = test_now_ms() + FIXTURE_DEADLINE_MS;
+        while (atomic_load(&s.answered) < 300)
+            assert_true(test_now_ms() < end);
+        http_server_stop(s.server, round == 0 ? 0 : 5);
+        atomic_store(&s.over, true);
+        for (size_t i = 0; i < CLIENTS; i++)
+            thread_join(&clients[i].thread);
+        if (round == 1) { /* the last answers come after the server is gone */
+            http_server_free(s.server);
+            thread_join(&finisher);
+        } else {
+            thread_join(&finisher);
+            http_server_free(s.server);
+        }
+        assert_int_equal(s.kept_count, 0);
+        pthread_mutex_destroy(&s.m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,6 +701,7 @@ int main(void)
         cmocka_unit_test(several_listeners_share_the_server_and_tell_their_real_ports),
         cmocka_unit_test(a_taken_port_is_an_error_in_gos_words),
         cmocka_unit_test(more_connections_than_allowed_wait_until_one_leaves),
+        cmocka_unit_test(a_storm_of_rude_clients_and_a_stop_in_the_middle_end_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
