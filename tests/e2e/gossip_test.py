@@ -14,9 +14,9 @@ AM_CONFIG = "route: {receiver: none}\nreceivers: [{name: none}]\n"
 class Peer(Process):
     """A bare member: lines of what happened, commands."""
 
-    def __init__(self, port, *args, name="peer"):
+    def __init__(self, port, *args, host="127.0.0.1", name="peer"):
         self.port, self.lines = port, []
-        self.argv, self.name = [PEER, "--listen", f"127.0.0.1:{port}", *args], name
+        self.argv, self.name = [PEER, "--listen", f"{host}:{port}", *args], name
         self.log = os.path.join(scratch(), name + ".log")
         self.p = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.log, "wb"),
                                   preexec_fn=lambda: __import__("harness")._die_with_parent())
@@ -56,9 +56,9 @@ class Peer(Process):
 
 
 class Alertmanager(Server):
-    def __init__(self, gossip_port, peers=(), extra=(), name="alertmanager"):
+    def __init__(self, gossip_port, peers=(), extra=(), host="127.0.0.1", name="alertmanager"):
         self.gossip_port = gossip_port
-        super().__init__(AM_CONFIG, cluster=f"127.0.0.1:{gossip_port}", binary="prometheus-alertmanager", name=name,
+        super().__init__(AM_CONFIG, cluster=f"{host}:{gossip_port}", binary="prometheus-alertmanager", name=name,
                          extra=[*(f"--cluster.peer=127.0.0.1:{p}" for p in peers), "--cluster.settle-timeout=1s", *extra])
 
     def status(self):
@@ -343,6 +343,22 @@ def labels_and_keys_keep_strangers_out():
     assert rotating.p.poll() is None
 
 
+def over_ipv6_and_by_name():
+    if not socket.has_ipv6 or "0000000000000001" not in open("/proc/net/if_inet6", encoding="ascii").read():
+        return
+    g = free_port()
+    am = Alertmanager(g, host="[::1]")
+    peer = Peer(free_port(), "--peer", f"[::1]:{g}", host="[::1]")
+    wait_for("agreement", agree(am, peer), 10)
+    assert peer.members()[peer.node] == f"[::1]:{peer.port}"
+    id = am.silence()
+    wait_for("its silence here", lambda: any(id.encode() in d for d in peer.delivered("sil")), 3)
+    named = Peer(free_port(), "--peer", f"localhost:{peer.port}")  # by name: nobody there over IPv4, and that is no harm
+    assert wait_for("a start", lambda: named.find("started"), 10).strip() == "started"
+    second = Peer(free_port(), "--peer", f"localhost:{named.port}")
+    wait_for("agreement", agree(named, second), 10)
+
+
 def a_port_that_is_taken_is_said_at_once():
     port = free_port()
     with socket.socket() as s:
@@ -359,4 +375,4 @@ main([we_join_and_both_see_both, it_joins_us_and_both_see_both, silences_cross_i
       a_killed_alertmanager_is_found_out_in_upstreams_time, we_are_found_out_when_killed_and_let_go_when_leaving,
       its_good_bye_is_no_death, a_returning_alertmanager_is_a_member_again, nothing_is_queued_or_failed_there,
       over_tls_all_of_it_works_too, tocsins_know_each_other_and_keep_their_own_keys_to_themselves, labels_and_keys_keep_strangers_out,
-      a_port_that_is_taken_is_said_at_once])
+      over_ipv6_and_by_name, a_port_that_is_taken_is_said_at_once])
