@@ -170,7 +170,8 @@ def tier_e2e(totals, opt):
         if "# long" in head and not opt.long:
             continue
         binaries = release if "# build: release" in head else dev
-        programs.append(("e2e_" + f[:-3], [sys.executable, os.path.join(folder, f), "--bin", binaries]))
+        programs.append(("e2e_" + f[:-3], [sys.executable, os.path.join(folder, f), "--bin", binaries]
+                         + (["--long"] if opt.long else [])))
     run_all(totals, programs, 3600 if opt.long else 420, JOBS)
 
 

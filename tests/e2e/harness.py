@@ -26,6 +26,7 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", default=os.path.join(ROOT, "build", "release"))
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--long", action="store_true")
     opt, _ = parser.parse_known_args()
     return opt
 
@@ -225,6 +226,48 @@ class Sink:
         self.server.shutdown()
 
 
+class Skip(Exception):
+    """What a test raises when the machine cannot do it; the text says what is missing."""
+
+
+def samples(port):
+    """/metrics as {'name{labels}': value}."""
+    out = {}
+    for line in call(port, "GET", "/metrics")[2].decode().splitlines():
+        if line and not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            out[name] = float(value)
+    return out
+
+
+def alert(name, labels=None, annotations=None, starts=None, ends=None):
+    a = {"labels": {"alertname": name, **(labels or {})}, "annotations": annotations or {}}
+    if starts is not None:
+        a["startsAt"] = rfc3339(starts)
+    if ends is not None:
+        a["endsAt"] = rfc3339(ends)
+    return a
+
+
+def post_alerts(port, *alerts):
+    status, _, body = call(port, "POST", "/api/v2/alerts", list(alerts))
+    assert status == 200, (status, body[:300])
+
+
+def silence(matchers, comment="c", starts=None, ends=None, author="e2e"):
+    """The body of a silence; matchers: {name: value}, all by equality."""
+    now = time.time()
+    return {"matchers": [{"name": n, "value": v, "isRegex": False, "isEqual": True} for n, v in matchers.items()],
+            "startsAt": rfc3339(now if starts is None else starts), "endsAt": rfc3339(now + 3600 if ends is None else ends),
+            "createdBy": author, "comment": comment}
+
+
+def post_silence(port, body):
+    status, _, answer = call(port, "POST", "/api/v2/silences", body)
+    assert status == 200, (status, answer[:300])
+    return json.loads(answer)["silenceID"]
+
+
 def rfc3339(t):
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(t)) + ".%03dZ" % int((t % 1) * 1000)
 
@@ -240,7 +283,7 @@ def run(argv, stdin=None, timeout=60, env=None, cwd=None):
 
 def main(tests):
     """Runs the functions given, prints a line each and the closing line, exits 1 if one failed."""
-    passed = failed = 0
+    passed = failed = skipped = 0
     for test in tests:
         if OPT.only and test.__name__ not in OPT.only:
             continue
@@ -249,6 +292,9 @@ def main(tests):
             test()
             passed += 1
             print(f"ok   {test.__name__}  {time.monotonic() - started:.1f}s", flush=True)
+        except Skip as e:
+            skipped += 1
+            print(f"SKIP {test.__name__}: {e}", flush=True)
         except (Exception, SystemExit) as e:  # a test that fails must not hide the ones after it
             failed += 1
             print(f"FAIL {test.__name__}: {e}", flush=True)
@@ -261,5 +307,5 @@ def main(tests):
             for process in _processes:
                 if process.alive():
                     process.kill()
-    print(f"{passed} passed, {failed} failed")
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     sys.exit(1 if failed else 0)
