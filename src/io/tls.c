@@ -289,6 +289,43 @@ bool tls_server_changed(const struct tls_server *s)
     return files_changed(s->files);
 }
 
+static int give_own(gnutls_session_t session, const gnutls_datum_t *req_ca_dn, int nreqs,
+                    const gnutls_pk_algorithm_t *pk_algos, int pk_algos_length, gnutls_pcert_st **pcert,
+                    unsigned int *pcert_length, gnutls_privkey_t *privkey)
+{
+    (void)req_ca_dn, (void)nreqs, (void)pk_algos, (void)pk_algos_length;
+    struct tls_client *c = tls_client_of(session);
+    *pcert = c->own;
+    *pcert_length = c->own_count;
+    *privkey = c->own_key;
+    return 0;
+}
+
+/* Takes the pair out of the credentials again, in the form in which a session can be given it. */
+static void keep_own(struct tls_client *c)
+{
+    gnutls_x509_crt_t *crts;
+    gnutls_x509_privkey_t key;
+    unsigned count;
+    if (gnutls_certificate_get_x509_crt(c->cred, 0, &crts, &count) != 0)
+        return;
+    c->own = mem_alloc_array(count, sizeof *c->own);
+    bool ok = gnutls_certificate_get_x509_key(c->cred, 0, &key) == 0;
+    if (ok) {
+        ok = gnutls_privkey_init(&c->own_key) == 0 &&
+             gnutls_privkey_import_x509(c->own_key, key, GNUTLS_PRIVKEY_IMPORT_COPY) == 0;
+        gnutls_x509_privkey_deinit(key);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        ok = ok && gnutls_pcert_import_x509(&c->own[i], crts[i], 0) == 0;
+        c->own_count += ok;
+        gnutls_x509_crt_deinit(crts[i]);
+    }
+    gnutls_free(crts);
+    if (ok)
+        gnutls_certificate_set_retrieve_function2(c->cred, give_own);
+}
+
 struct tls_client *tls_client_load(const struct http_tls_config *config, struct fs *fs, struct err *err)
 {
     struct tls_client *c = MEM_NEW(struct tls_client);
@@ -303,6 +340,8 @@ struct tls_client *tls_client_load(const struct http_tls_config *config, struct 
               material(config->key, config->key_file, fs, &c->files[2], &key, err) &&
               set_pair(c->cred, &cert, &key, err) && (ca.n == 0 || set_trust(c->cred, &ca, err)) &&
               make_priority(&c->priority, config->min_version, config->max_version, NULL, err);
+    if (ok && cert.n)
+        keep_own(c);
     if (ok && ca.n == 0 && !c->insecure)
         gnutls_certificate_set_x509_system_trust(c->cred); /* none there: nothing verifies, and the handshake says so */
     wipe(&key);
@@ -325,6 +364,11 @@ void tls_client_release(struct tls_client *c)
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     gnutls_certificate_free_credentials(c->cred);
+    for (unsigned i = 0; i < c->own_count; i++)
+        gnutls_pcert_deinit(&c->own[i]);
+    mem_free(c->own);
+    if (c->own_key)
+        gnutls_privkey_deinit(c->own_key);
     if (c->priority)
         gnutls_priority_deinit(c->priority);
     free_files(c->files);

@@ -7,6 +7,7 @@
 #include "crypto/hash.h"
 #include "io/tls.h"
 
+#include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -45,8 +46,16 @@ struct tls_client {
     gnutls_priority_t priority;
     struct str server_name; /* owned; empty: the caller's */
     bool insecure;
+    /* Its own certificate, sent to whoever asks, as Go does: GnuTLS alone would keep it back from servers that do not
+     * name its issuer. */
+    gnutls_pcert_st *own;
+    unsigned own_count;
+    gnutls_privkey_t own_key;
     struct watched_file files[TLS_FILES];
 };
+
+/* What a session of a client answers to a request for its certificate. */
+struct tls_client *tls_client_of(gnutls_session_t session);
 
 /* The reason why a peer's certificate was refused, in Go's words; false. `name` is what a client asked for. */
 bool tls_explain_status(gnutls_session_t session, unsigned status, struct str name, struct err *err);

@@ -205,6 +205,13 @@ static struct tls_session *session_new(int fd, unsigned flags)
     return s;
 }
 
+struct tls_client *tls_client_of(gnutls_session_t session)
+{
+    struct tls_session *s = gnutls_db_get_ptr(session);
+    ASSERT(s && s->client);
+    return s->client;
+}
+
 /* A client's verdict on the server. */
 static int verify_server(gnutls_session_t gnutls)
 {

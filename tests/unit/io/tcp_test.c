@@ -380,6 +380,7 @@ static void client_certificates_are_asked_for_and_checked(void **state)
         { TLS_CLIENT_AUTH_REQUIRE_ANY, NOBODY, false, false },
         { TLS_CLIENT_AUTH_REQUIRE_ANY, STRANGER, false, true },
         { TLS_CLIENT_AUTH_VERIFY_IF_GIVEN, NOBODY, false, true },
+        { TLS_CLIENT_AUTH_VERIFY_IF_GIVEN, STRANGER, false, false }, /* sent although its issuer was not asked for */
         { TLS_CLIENT_AUTH_VERIFY_IF_GIVEN, KNOWN, false, true },
         { TLS_CLIENT_AUTH_REQUIRE_AND_VERIFY, NOBODY, false, false },
         { TLS_CLIENT_AUTH_REQUIRE_AND_VERIFY, STRANGER, false, false },
