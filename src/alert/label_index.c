@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 static const uint32_t SWEEP_MIN = 16;
-static const size_t CAPACITY_MIN = 64;
+static const size_t CAPACITY_MIN = 16;
 enum { HEADER = 2 }; /* count and capacity before the numbers of a long list */
 
 static uint32_t hash_label(struct str name, struct str value)
@@ -21,17 +21,27 @@ static uint32_t hash_label(struct str name, struct str value)
     return folded ? folded : 1;
 }
 
+/* The shard goes by the high bits, the place in it by the low ones. */
+static struct label_index_shard *shard_of(struct label_index *x, uint32_t hash)
+{
+    _Static_assert(LABEL_INDEX_SHARDS == 64, "six bits");
+    return &x->shards[hash >> 26];
+}
+
 void alert_label_index_deinit(struct label_index *x)
 {
-    for (size_t i = 0; i < x->capacity; i++)
-        if (x->lists[i].hash && x->lists[i].is_many)
-            mem_free(x->lists[i].u.many);
-    mem_free(x->lists);
-    *x = (struct label_index){ 0 };
+    for (size_t k = 0; k < LABEL_INDEX_SHARDS; k++) {
+        struct label_index_shard *shard = &x->shards[k];
+        for (size_t i = 0; i < shard->capacity; i++)
+            if (shard->lists[i].hash && shard->lists[i].is_many)
+                mem_free(shard->lists[i].u.many);
+        mem_free(shard->lists);
+        *shard = (struct label_index_shard){ 0 };
+    }
 }
 
 /* The list of this hash, or the free place where it would go. */
-static struct label_index_list *place(const struct label_index *x, uint32_t hash)
+static struct label_index_list *place(const struct label_index_shard *x, uint32_t hash)
 {
     size_t mask = x->capacity - 1, i = hash & mask;
     while (x->lists[i].hash && x->lists[i].hash != hash)
@@ -39,9 +49,9 @@ static struct label_index_list *place(const struct label_index *x, uint32_t hash
     return &x->lists[i];
 }
 
-static void grow(struct label_index *x)
+static void grow(struct label_index_shard *x)
 {
-    struct label_index old = *x;
+    struct label_index_shard old = *x;
     x->capacity = old.capacity ? old.capacity * 2 : CAPACITY_MIN;
     x->lists = mem_alloc_array(x->capacity, sizeof *x->lists);
     for (size_t i = 0; i < old.capacity; i++)
@@ -58,7 +68,7 @@ static void list_append(struct label_index_list *l, uint32_t slot)
         l->u.many[0] = 1;
         l->u.many[1] = 4;
         l->u.many[HEADER] = one;
-        l->is_many = true;
+        l->is_many = 1;
     }
     uint32_t count = l->u.many[0];
     if (count == l->u.many[1]) {
@@ -70,7 +80,7 @@ static void list_append(struct label_index_list *l, uint32_t slot)
     l->u.many[0] = count + 1;
 }
 
-static void add_one(struct label_index *x, uint32_t hash, uint32_t slot)
+static void add_one(struct label_index_shard *x, uint32_t hash, uint32_t slot)
 {
     if (x->count + 1 > x->capacity - x->capacity / 4)
         grow(x);
@@ -85,11 +95,13 @@ static void add_one(struct label_index *x, uint32_t hash, uint32_t slot)
 
 void alert_label_index_add(struct label_index *x, struct labels ls, uint32_t slot)
 {
-    for (size_t i = 0; i < ls.n; i++)
-        add_one(x, hash_label(ls.v[i].name, ls.v[i].value), slot);
+    for (size_t i = 0; i < ls.n; i++) {
+        uint32_t hash = hash_label(ls.v[i].name, ls.v[i].value);
+        add_one(shard_of(x, hash), hash, slot);
+    }
 }
 
-static void drop_list(struct label_index *x, struct label_index_list *l)
+static void drop_list(struct label_index_shard *x, struct label_index_list *l)
 {
     if (l->is_many)
         mem_free(l->u.many);
@@ -112,7 +124,7 @@ static int compare_u32(const void *a, const void *b)
 }
 
 /* Keeps each number that still belongs, once. */
-static void sweep(struct label_index *x, struct label_index_list *l,
+static void sweep(struct label_index_shard *x, struct label_index_list *l,
                   bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg)
 {
     uint32_t *v = l->u.many + HEADER, count = l->u.many[0], kept = 0;
@@ -134,28 +146,34 @@ void alert_label_index_remove(struct label_index *x, struct labels ls, uint32_t 
                         bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg)
 {
     for (size_t i = 0; i < ls.n; i++) {
-        struct label_index_list *l = place(x, hash_label(ls.v[i].name, ls.v[i].value));
+        uint32_t hash = hash_label(ls.v[i].name, ls.v[i].value);
+        struct label_index_shard *shard = shard_of(x, hash);
+        if (shard->count == 0)
+            continue;
+        struct label_index_list *l = place(shard, hash);
         if (!l->hash)
             continue; /* two labels of one alert with one hash: the first removal took the list */
         if (!l->is_many) {
             if (l->u.one == slot)
-                drop_list(x, l);
+                drop_list(shard, l);
             continue;
         }
         l->gone++;
         if (l->gone > SWEEP_MIN && l->gone > l->u.many[0] / 2)
-            sweep(x, l, has, arg);
+            sweep(shard, l, has, arg);
         else if (l->gone >= l->u.many[0])
-            drop_list(x, l);
+            drop_list(shard, l);
     }
 }
 
 size_t alert_label_index_find(const struct label_index *x, struct str name, struct str value, const uint32_t **slots)
 {
     *slots = NULL;
-    if (x->count == 0)
+    uint32_t hash = hash_label(name, value);
+    const struct label_index_shard *shard = &x->shards[hash >> 26];
+    if (shard->count == 0)
         return 0;
-    const struct label_index_list *l = place(x, hash_label(name, value));
+    const struct label_index_list *l = place(shard, hash);
     if (!l->hash)
         return 0;
     *slots = l->is_many ? l->u.many + HEADER : &l->u.one;

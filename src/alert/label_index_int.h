@@ -15,17 +15,23 @@
 #include <stdint.h>
 
 struct label_index_list {
-    uint32_t hash; /* 0: free place */
-    uint32_t gone; /* of the numbers in it, how many were removed since the last sweep */
+    uint32_t hash;         /* 0: free place */
+    uint32_t is_many : 1;
+    uint32_t gone : 31;    /* of the numbers in it, how many were removed since the last sweep */
     union {
         uint32_t one;
-        uint32_t *many; /* many[0]: count, many[1]: capacity, then the numbers */
+        uint32_t *many;    /* many[0]: count, many[1]: capacity, then the numbers */
     } u;
-    bool is_many;
 };
-struct label_index {
+_Static_assert(sizeof(struct label_index_list) == 16, "what a label that one alert has costs");
+struct label_index_shard {
     struct label_index_list *lists; /* open addressing */
     size_t count, capacity;
+};
+/* Sharded by hash, so that growing never moves more than a small part: no alert that arrives waits for the whole. */
+#define LABEL_INDEX_SHARDS 64
+struct label_index {
+    struct label_index_shard shards[LABEL_INDEX_SHARDS];
 };
 
 void alert_label_index_deinit(struct label_index *x);

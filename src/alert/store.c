@@ -23,6 +23,7 @@
 #include "base/mem.h"
 
 enum { CHUNK_BITS = 10, CHUNK_SLOTS = 1 << CHUNK_BITS };
+enum { FP_SHARD_BITS = 5, FP_SHARDS = 1 << FP_SHARD_BITS };
 
 struct end_hook {
     void (*end)(void *arg, struct alert_slot *s);
@@ -34,7 +35,8 @@ struct alert_store {
     uint32_t used;   /* slots ever taken: numbers below it may be alive */
     uint32_t *free;  /* numbers that are free again */
     size_t free_count, free_capacity;
-    struct map64 by_fp;
+    struct map64 by_fp[FP_SHARDS]; /* by the high bits, so that growing never moves all */
+    size_t slots;    /* alive */
     size_t count;    /* listed */
     size_t held_count;
     uint64_t version, stamp;
@@ -65,6 +67,16 @@ static struct alert_slot *slot_at(const struct alert_store *st, uint32_t index)
     return &st->chunks[index >> CHUNK_BITS][index & (CHUNK_SLOTS - 1)];
 }
 
+static struct map64 *shard_of(const struct alert_store *st, fingerprint fp)
+{
+    return (struct map64 *)(uintptr_t)&st->by_fp[fp >> (64 - FP_SHARD_BITS)];
+}
+
+static struct alert_slot *find(const struct alert_store *st, fingerprint fp)
+{
+    return map64_get(shard_of(st, fp), fp);
+}
+
 static struct alert_slot *slot_new(struct alert_store *st, fingerprint fp)
 {
     uint32_t index;
@@ -83,7 +95,8 @@ static struct alert_slot *slot_new(struct alert_store *st, fingerprint fp)
     }
     struct alert_slot *s = slot_at(st, index);
     *s = (struct alert_slot){ .fp = fp, .index = index };
-    map64_put(&st->by_fp, fp, s);
+    map64_put(shard_of(st, fp), fp, s);
+    st->slots++;
     return s;
 }
 
@@ -95,7 +108,8 @@ static void slot_end(struct alert_store *st, struct alert_slot *s)
     for (size_t i = 0; i < ALERT_MEMOS; i++)
         if (s->memo[i] && st->hooks[i].end)
             st->hooks[i].end(st->hooks[i].arg, s);
-    map64_remove(&st->by_fp, s->fp);
+    map64_remove(shard_of(st, s->fp), s->fp);
+    st->slots--;
     alert_release(s->value);
     uint32_t index = s->index;
     *s = (struct alert_slot){ 0 };
@@ -237,12 +251,13 @@ void alert_store_free(struct alert_store *st)
     for (uint32_t i = 0; i < st->used; i++)
         if (slot_at(st, i)->listed)
             slot_unlist(st, slot_at(st, i));
-    ASSERT(st->by_fp.count == 0); /* a reference was not given back */
+    ASSERT(st->slots == 0); /* a reference was not given back */
     for (size_t i = 0; i < st->chunks_count; i++)
         mem_free(st->chunks[i]);
     mem_free(st->chunks);
     mem_free(st->free);
-    map64_deinit(&st->by_fp);
+    for (size_t i = 0; i < FP_SHARDS; i++)
+        map64_deinit(&st->by_fp[i]);
     alert_label_index_deinit(&st->labels);
     alert_limit_deinit(&st->limit);
     metric_stats_deinit(alert_metrics_named, alert_metrics_named_count, &st->stats);
@@ -270,7 +285,7 @@ void alert_store_on_end(struct alert_store *st, enum alert_memo which, void (*en
 
 static bool ends_of(const struct alert_store *st, fingerprint fp, struct wire_time *ends_at)
 {
-    const struct alert_slot *s = map64_get(&st->by_fp, fp);
+    const struct alert_slot *s = find(st, fp);
     if (!s || !s->listed)
         return false;
     *ends_at = s->ends_at;
@@ -289,7 +304,7 @@ static enum alert_change put_new(struct alert_store *st, struct wire_time now, c
                                  fingerprint fp, struct alert_slot *s, struct alert_slot **out)
 {
     struct str alertname = labels_get(spec->labels, STR("alertname"));
-    if (st->by_fp.count >= ALERT_SLOTS_MAX || !alert_limit_admit(&st->limit, now, alertname, fp, spec->ends_at, ends_of, st)) {
+    if (st->slots >= ALERT_SLOTS_MAX || !alert_limit_admit(&st->limit, now, alertname, fp, spec->ends_at, ends_of, st)) {
         count_limited(st, alertname);
         *out = NULL;
         return ALERT_REFUSED;
@@ -339,7 +354,7 @@ enum alert_change alert_store_put(struct alert_store *st, struct wire_time now, 
 {
     ASSERT(!wire_time_is_zero(spec->ends_at));
     fingerprint fp = labels_fingerprint(spec->labels);
-    struct alert_slot *s = map64_get(&st->by_fp, fp);
+    struct alert_slot *s = find(st, fp);
     if (!s || !s->listed)
         return put_new(st, now, spec, fp, s, slot);
     *slot = s;
@@ -362,7 +377,7 @@ enum alert_change alert_store_merge(struct alert_store *st, struct wire_time now
                                     struct alert_slot **slot)
 {
     fingerprint fp = labels_fingerprint(spec->labels);
-    struct alert_slot *s = map64_get(&st->by_fp, fp);
+    struct alert_slot *s = find(st, fp);
     if (!s || !s->listed)
         return put_new(st, now, spec, fp, s, slot);
     *slot = s;
@@ -374,7 +389,7 @@ enum alert_change alert_store_merge(struct alert_store *st, struct wire_time now
 enum alert_change alert_store_merge_times(struct alert_store *st, struct wire_time now, fingerprint fp,
                                           struct wire_time ends_at, struct wire_time updated_at, struct alert_slot **slot)
 {
-    struct alert_slot *s = map64_get(&st->by_fp, fp);
+    struct alert_slot *s = find(st, fp);
     *slot = NULL;
     if (!s || !s->listed)
         return ALERT_UNKNOWN;
@@ -426,7 +441,7 @@ bool alert_store_gc(struct alert_store *st, struct wire_time now, uint32_t *curs
 
 struct alert_slot *alert_store_get(const struct alert_store *st, fingerprint fp)
 {
-    return map64_get(&st->by_fp, fp);
+    return find(st, fp);
 }
 
 size_t alert_store_count(const struct alert_store *st)
@@ -460,6 +475,11 @@ struct alert_slot *alert_store_at(const struct alert_store *st, uint32_t index)
         return NULL;
     struct alert_slot *s = slot_at(st, index);
     return s->listed ? s : NULL;
+}
+
+uint32_t alert_store_slots(const struct alert_store *st)
+{
+    return st->used;
 }
 
 size_t alert_store_candidates(const struct alert_store *st, struct str name, struct str value, const uint32_t **indexes)

@@ -114,6 +114,7 @@ struct alert_slot *alert_store_next(const struct alert_store *st, uint32_t *curs
  * verifies. Valid until the next change of the store. */
 size_t alert_store_candidates(const struct alert_store *st, struct str name, struct str value, const uint32_t **indexes);
 struct alert_slot *alert_store_at(const struct alert_store *st, uint32_t index); /* NULL if it is not listed */
+uint32_t alert_store_slots(const struct alert_store *st); /* every slot's index is below this */
 
 /* ---- Buckets, for peers that compare what they know ---- */
 

@@ -4,8 +4,8 @@
  *                                                                  \--stop--> STOPPED
  *
  * D1  Stored alerts are known to the inhibitor and in their groups before anything is flushed: LOADING closes the gate,
- *     and so do an unsettled cluster and the start delay. Timers run meanwhile; groups whose timer fired wait in the queue
- *     of due groups.
+ *     and so do an unsettled cluster and the start delay. Timers run meanwhile; those that fired are looked at when the
+ *     gate opens.
  * D2  An alert that arrives is merged into the store, offered to the inhibitor, and put into its groups, in this order,
  *     in every phase with a configuration.
  * D3  A step works for about SLICE alerts beside its event (whose size the caller bounds); with work left, the deadline
@@ -17,10 +17,11 @@
 #include "base/mem.h"
 #include "base/stopwatch.h"
 
-/* Alerts looked at per step and kind of work: measured, about a millisecond each in release (bench of 20,000 groups due at
- * once), well under the 5 ms that an event may take. */
-static const size_t SLICE = 1000;
+/* Alerts looked at per step and kind of work, and alerts taken in per step of a load, which makes groups, memos and texts:
+ * each about a millisecond in release (bench/alert_core.c), well under the 5 ms that an event may take. */
+static const size_t SLICE = 1000, LOAD_SLICE = 200;
 static const size_t GROUP_COST = 4; /* what a group costs beside its alerts */
+static const size_t LARGE_BLOCK_BYTES = 8192;
 
 #define ROWS(alerts_labels)                                                                                            \
     METRIC_VEC(GAUGE, struct dispatch_stats, alerts, "alertmanager_alerts", "How many alerts by state.", alerts_labels), \
@@ -56,6 +57,7 @@ struct dispatch *dispatch_new(const struct dispatch_options *options, mono_ms no
     d->inhibit_gc_at = mono_add(now, INHIBIT_GC_INTERVAL_MS);
     d->grace_until = MONO_NEVER;
     arena_init(&d->scratch, ARENA_NO_LIMIT);
+    d->pool = dispatch_view_pool_new();
     if (options->group_keys_in_metrics)
         metric_stats_init(dispatch_metrics_keyed, dispatch_metrics_keyed_count, &d->stats);
     else
@@ -80,8 +82,10 @@ static void free_generation(struct dispatch *d)
     for (size_t i = 0; i < route_tree_count(d->config.routes); i++)
         map64_deinit(&d->by_route[i]);
     mem_free(d->by_route);
-    router_free(d->router);
-    inhibitor_free(d->inhibitor);
+    router_release(d->router);
+    if (d->old_inhibitors_count == OLD_INHIBITORS_MAX) /* reloads in a row: one of them pays */
+        inhibitor_free(d->old_inhibitors[--d->old_inhibitors_count]);
+    d->old_inhibitors[d->old_inhibitors_count++] = d->inhibitor;
     route_tree_release(d->config.routes);
     notify_receivers_release(d->config.receivers);
     d->by_route = NULL;
@@ -100,7 +104,7 @@ static void retire_groups(struct dispatch *d, struct notify_out *out)
             notifier_abandon(d->notifier, g->flush, out);
         g->flush = NULL;
     }
-    d->stamp = alert_store_stamp(d->alerts);
+    d->stamp = (uint32_t)alert_store_stamp(d->alerts);
     d->due_first = d->due_last = NULL;
     d->retired = mem_realloc_array(d->retired, d->retired_count + d->groups_count, sizeof(struct group *));
     if (d->groups_count)
@@ -108,6 +112,18 @@ static void retire_groups(struct dispatch *d, struct notify_out *out)
     d->retired_count += d->groups_count;
     d->groups_count = 0;
     d->version++;
+}
+
+/* The slots outlive the dispatcher, their memos do not. */
+static void forget_memos(struct dispatch *d)
+{
+    struct alert_slot *s;
+    for (uint32_t i = 0; (s = alert_store_next(d->alerts, &i)) != NULL;)
+        if (s->memo[ALERT_MEMO_DISPATCH])
+            dispatch_group_memo_end(NULL, s);
+    for (size_t i = 0; i < d->memos_count; i++)
+        mem_free(d->memos[i]);
+    mem_free(d->memos);
 }
 
 void dispatch_free(struct dispatch *d)
@@ -122,9 +138,13 @@ void dispatch_free(struct dispatch *d)
     notify_out_deinit(&out);
     notifier_free(d->notifier);
     free_generation(d);
+    while (d->old_inhibitors_count)
+        inhibitor_free(d->old_inhibitors[--d->old_inhibitors_count]);
+    forget_memos(d);
     silencer_free(d->silencer);
     free_restored(d);
     dispatch_view_release(d->view);
+    dispatch_view_pool_release(d->pool);
     timer_heap_deinit(&d->timers);
     mem_free(d->groups);
     mem_free(d->retired);
@@ -256,20 +276,38 @@ static void on_event(struct dispatch *d, const struct dispatch_event *ev, struct
 
 /* ---- Slices ---- */
 
-static void retire_slice(struct dispatch *d)
+/* glibc puts freed blocks aside and sorts them all when next a large one is asked for, 8 ms after a reload of 100,000
+ * alerts: asking once per slice makes it sort little by little. */
+static void sort_free_memory(void)
 {
+    mem_free(mem_alloc(LARGE_BLOCK_BYTES));
+}
+
+/* What old generations left behind; true if there was any. */
+static bool retire_slice(struct dispatch *d)
+{
+    if (d->retired_count == 0 && d->old_inhibitors_count) {
+        if (!inhibitor_retire(d->old_inhibitors[d->old_inhibitors_count - 1], SLICE))
+            d->old_inhibitors_count--;
+        sort_free_memory();
+        return true;
+    }
+    bool any = d->retired_count > 0;
     size_t work = 0;
     while (d->retired_count && work < SLICE) {
         struct group *g = d->retired[--d->retired_count];
         work += GROUP_COST + g->members.count;
         dispatch_group_let_go(d, g);
     }
+    if (any)
+        sort_free_memory();
+    return any;
 }
 
 static void load_slice(struct dispatch *d)
 {
     struct alert_slot *s;
-    for (size_t i = 0; i < SLICE; i++) {
+    for (size_t i = 0; i < LOAD_SLICE; i++) {
         s = alert_store_next(d->alerts, &d->load_cursor);
         if (!s) {
             d->phase = PHASE_RUNNING;
@@ -286,21 +324,22 @@ static bool gate_is_open(const struct dispatch *d)
     return d->phase == PHASE_RUNNING && d->settled && !mono_before(d->now, d->start_at);
 }
 
-static void pop_ticks(struct dispatch *d)
+/* The next group to be flushed: one that has waited for its turn, or one whose timer has fired. */
+static struct group *next_due(struct dispatch *d)
 {
+    struct group *g;
     struct timer_entry *t;
-    while ((t = timer_pop(&d->timers, d->now)) != NULL) {
+    while ((g = dispatch_group_pop_due(d)) == NULL && (t = timer_pop(&d->timers, d->now)) != NULL)
         /* timer_pop() leaves the deadline: the scheduled instant. */
-        struct group *g = container_of(t, struct group, timer);
-        dispatch_group_make_due(d, g, t->deadline);
-    }
+        dispatch_group_make_due(d, container_of(t, struct group, timer), t->deadline);
+    return g;
 }
 
 static void flush_slice(struct dispatch *d)
 {
     size_t work = 0;
     struct group *g;
-    while (work < SLICE && (g = dispatch_group_pop_due(d)) != NULL) {
+    while (work < SLICE && (g = next_due(d)) != NULL) {
         work += GROUP_COST + g->members.count;
         dispatch_group_start_flush(d, g);
     }
@@ -344,12 +383,9 @@ void dispatch_step(struct dispatch *d, mono_ms now, struct wire_time wall, const
     d->wall = wall;
     if (ev)
         on_event(d, ev, out);
-    if (d->retired_count)
-        retire_slice(d);
-    else if (d->phase == PHASE_LOADING)
+    if (!retire_slice(d) && d->phase == PHASE_LOADING)
         load_slice(d);
     housekeeping(d);
-    pop_ticks(d);
     if (gate_is_open(d))
         flush_slice(d);
     notifier_step(d->notifier, now, wall, SLICE, out);
@@ -359,14 +395,15 @@ void dispatch_step(struct dispatch *d, mono_ms now, struct wire_time wall, const
 
 mono_ms dispatch_deadline(const struct dispatch *d)
 {
-    bool waits_for_delay = d->phase == PHASE_RUNNING && d->settled && mono_before(d->now, d->start_at);
-    bool busy = d->retired_count || d->phase == PHASE_LOADING || silencer_pending(d->silencer) ||
-                (d->due_first && gate_is_open(d));
+    bool may_flush = d->phase == PHASE_RUNNING && d->settled, delayed = mono_before(d->now, d->start_at);
+    bool busy = d->retired_count || d->old_inhibitors_count || d->phase == PHASE_LOADING || silencer_pending(d->silencer) ||
+                (d->due_first && may_flush && !delayed);
     if (busy)
         return (mono_ms){ 0 };
-    mono_ms at = mono_min(timer_next(&d->timers), notifier_deadline(d->notifier));
-    at = mono_min(at, mono_min(d->grace_until, d->inhibit_gc_at));
-    return waits_for_delay ? mono_min(at, d->start_at) : at;
+    mono_ms at = mono_min(notifier_deadline(d->notifier), mono_min(d->grace_until, d->inhibit_gc_at));
+    if (!may_flush)
+        return at; /* an event will open the gate */
+    return mono_min(at, delayed ? d->start_at : timer_next(&d->timers));
 }
 
 bool dispatch_loaded(const struct dispatch *d)
@@ -428,7 +465,7 @@ static void collect_by_group(struct dispatch *d, struct wire_time now)
             if (alert_slot_state(s, now) != ALERT_RESOLVED)
                 counts[s->mark]++;
         for (size_t k = 0; k < ARRAY_LEN(state_names); k++) {
-            struct str labels[] = { d->groups[i]->key, state_names[k] };
+            struct str labels[] = { d->groups[i]->head->key, state_names[k] };
             gauge_set(metric_vec_gauge(d->stats.alerts, labels), (double)counts[k]);
         }
     }

@@ -89,7 +89,7 @@ enum dispatch_event_kind {
     DISPATCH_LOGGED,    /* key: a peer's log entry under it was merged */
     DISPATCH_STOP,      /* no more flushes; what is in flight may end and is recorded. A second one cancels it */
 };
-#define DISPATCH_ALERTS_MAX 1000
+#define DISPATCH_ALERTS_MAX 500 /* new ones take 3 ms */
 
 struct dispatch_event {
     enum dispatch_event_kind kind;
@@ -126,13 +126,12 @@ bool dispatch_snapshot_timers(const struct dispatch *d, mono_ms now, struct wire
 struct dispatch_alert_row {
     const struct alert *alert;   /* retained; its times may be old: use these */
     struct wire_time ends_at, updated_at;
-    bool held;                   /* shown although ends_at has passed */
-    bool inhibited;
     fingerprint inhibited_by;
     const struct str *silenced_by; /* ids, ordered */
-    size_t silenced_by_count;
     const uint32_t *routes;      /* indexes, in route order */
-    size_t routes_count;
+    uint32_t silenced_by_count, routes_count;
+    bool held;                   /* shown although ends_at has passed */
+    bool inhibited;
 };
 struct dispatch_group_row {
     const struct route *route;
@@ -151,7 +150,7 @@ struct dispatch_view {
     struct notify_receivers *receivers; /* retained */
     struct dispatch_alert_row *alerts;  /* listed alerts, in no order */
     size_t alerts_count;
-    struct dispatch_group_row *groups;  /* NULL if not asked for; in order of routes */
+    struct dispatch_group_row *groups;  /* NULL if not asked for; in no order */
     size_t groups_count;
     struct arena arena;
     uint64_t version;

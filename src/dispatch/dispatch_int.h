@@ -7,12 +7,17 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/members_int.h"
 
+/* What of a group never changes, in one counted block that views share. */
+struct group_head {
+    atomic_uint refs;
+    struct labels labels;
+    struct str key;
+};
 struct group {
     struct timer_entry timer; /* the next tick */
     const struct route *route;
     fingerprint fp;           /* of the labels */
-    struct labels labels;     /* own copy */
-    struct str key;           /* own copy */
+    struct group_head *head;
     struct members members;
     size_t at;                /* in dispatch.groups */
     struct notify_flush *flush; /* under way; NULL: none */
@@ -25,14 +30,19 @@ struct group {
     size_t muted_by_count;
 };
 
-/* An alert's routes, and its group at each: NULL where it is in none. In the slot's ALERT_MEMO_DISPATCH word. */
+/* An alert's routes, and its group at each: NULL where it is in none. Pointed at by the slot's ALERT_MEMO_DISPATCH word;
+ * kept in the order of slots, since views walk them all. */
 struct route_memo {
-    uint64_t stamp; /* of the generation: others are stale */
     const struct route_set *set;
-    uint32_t groups; /* how many of v are set */
-    uint32_t row;   /* of the view that is being made */
-    struct group *v[];
+    union {
+        struct group *one;   /* set->n <= 1 */
+        struct group **many;
+    } u;
+    uint32_t stamp;          /* of the generation: others are stale */
+    uint32_t groups : 31;    /* how many are set */
+    uint32_t is_many : 1;
 };
+#define ROUTE_MEMO_CHUNK 1024
 
 enum phase {
     PHASE_IDLE,    /* no configuration yet */
@@ -40,6 +50,8 @@ enum phase {
     PHASE_RUNNING,
     PHASE_STOPPED,
 };
+
+enum { OLD_INHIBITORS_MAX = 4 };
 
 struct dispatch {
     struct dispatch_options options;
@@ -55,7 +67,11 @@ struct dispatch {
     struct inhibitor *inhibitor;
     struct router *router;
     struct map64 *by_route; /* per route: fingerprint of group labels -> group */
-    uint64_t stamp;
+    uint32_t stamp;
+    struct route_memo **memos; /* chunks of ROUTE_MEMO_CHUNK, by the slot's index */
+    size_t memos_count;
+    struct inhibitor *old_inhibitors[OLD_INHIBITORS_MAX]; /* of generations before: retired in slices */
+    size_t old_inhibitors_count;
 
     enum phase phase;
     uint32_t load_cursor;
@@ -72,6 +88,7 @@ struct dispatch {
     struct map timers_restored; /* "<route id>\0<fp>" -> struct restored_timer */
     uint64_t version;       /* of groups, membership and mutes */
     struct dispatch_view *view;
+    struct view_pool *pool;
     uint64_t views;         /* made so far */
     struct arena scratch;
     struct buf text;
@@ -80,6 +97,8 @@ struct dispatch {
     struct dispatch_stats stats;
     struct inhibit_stats inhibit_stats;
 };
+
+struct view_pool;
 
 struct restored_timer {
     struct str key;
@@ -99,6 +118,12 @@ void dispatch_group_flush_done(struct dispatch *d, struct group *g, struct notif
 /* Frees a group that is in nothing any more but the memos of its members, which are stale. */
 void dispatch_group_let_go(struct dispatch *d, struct group *g);
 void dispatch_group_memo_end(void *arg, struct alert_slot *s);
+void dispatch_group_head_release(struct group_head *h); /* any thread */
 struct route_memo *dispatch_group_memo(const struct dispatch *d, const struct alert_slot *s); /* NULL if there is none, or stale */
+
+/* ---- view.c ---- */
+
+struct view_pool *dispatch_view_pool_new(void);
+void dispatch_view_pool_release(struct view_pool *p);
 
 #endif

@@ -19,6 +19,11 @@ static const int64_t FLUSH_TIMEOUT_MIN_MS = 10000; /* upstream's floor of a flus
 
 /* ---- Memos ---- */
 
+static struct group **memo_groups(struct route_memo *m)
+{
+    return m->set->n > 1 ? m->u.many : &m->u.one;
+}
+
 struct route_memo *dispatch_group_memo(const struct dispatch *d, const struct alert_slot *s)
 {
     struct route_memo *m = s->memo[ALERT_MEMO_DISPATCH];
@@ -28,17 +33,34 @@ struct route_memo *dispatch_group_memo(const struct dispatch *d, const struct al
 void dispatch_group_memo_end(void *arg, struct alert_slot *s)
 {
     (void)arg;
-    mem_free(s->memo[ALERT_MEMO_DISPATCH]);
+    struct route_memo *m = s->memo[ALERT_MEMO_DISPATCH];
+    if (m && m->is_many)
+        mem_free(m->u.many);
+    if (m)
+        *m = (struct route_memo){ 0 };
     s->memo[ALERT_MEMO_DISPATCH] = NULL;
+}
+
+static struct route_memo *memo_place(struct dispatch *d, const struct alert_slot *s)
+{
+    size_t chunk = s->index / ROUTE_MEMO_CHUNK;
+    if (chunk >= d->memos_count) {
+        d->memos = mem_realloc_array(d->memos, chunk + 1, sizeof(struct route_memo *));
+        for (; d->memos_count <= chunk; d->memos_count++)
+            d->memos[d->memos_count] = mem_alloc_array(ROUTE_MEMO_CHUNK, sizeof(struct route_memo));
+    }
+    return &d->memos[chunk][s->index % ROUTE_MEMO_CHUNK];
 }
 
 static struct route_memo *memo_make(struct dispatch *d, struct alert_slot *s)
 {
     dispatch_group_memo_end(NULL, s); /* of a generation before */
-    const struct route_set *set = router_match(d->router, s->value->labels);
-    struct route_memo *m = mem_alloc(sizeof *m + set->n * sizeof(struct group *));
+    struct route_memo *m = memo_place(d, s);
     m->stamp = d->stamp;
-    m->set = set;
+    m->set = router_match(d->router, s->value->labels);
+    m->is_many = m->set->n > 1;
+    if (m->is_many)
+        m->u.many = mem_alloc_array(m->set->n, sizeof(struct group *));
     s->memo[ALERT_MEMO_DISPATCH] = m;
     return m;
 }
@@ -76,16 +98,45 @@ static bool take_restored(struct dispatch *d, struct group *g, mono_ms *tick)
     return true;
 }
 
+static struct group_head *head_new(struct labels labels, struct str key)
+{
+    size_t bytes = key.n;
+    for (size_t i = 0; i < labels.n; i++)
+        bytes += labels.v[i].name.n + labels.v[i].value.n;
+    struct group_head *h = mem_alloc(sizeof *h + labels.n * sizeof(struct label) + bytes);
+    struct label *v = (struct label *)(void *)(h + 1);
+    char *text = (char *)(v + labels.n);
+    for (size_t i = 0; i < labels.n; i++) {
+        struct str *parts[] = { &v[i].name, &v[i].value };
+        const struct str from[] = { labels.v[i].name, labels.v[i].value };
+        for (size_t k = 0; k < 2; k++) {
+            *parts[k] = str_of(text, from[k].n);
+            memcpy(text, from[k].p, from[k].n);
+            text += from[k].n;
+        }
+    }
+    memcpy(text, key.p, key.n);
+    h->labels = (struct labels){ v, labels.n };
+    h->key = str_of(text, key.n);
+    atomic_init(&h->refs, 1);
+    return h;
+}
+
+void dispatch_group_head_release(struct group_head *h)
+{
+    if (atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) == 1)
+        mem_free(h);
+}
+
 static struct group *group_new(struct dispatch *d, const struct route *r, fingerprint fp, struct labels labels,
                                const struct alert_slot *first)
 {
     struct group *g = MEM_NEW(struct group);
     g->route = r;
     g->fp = fp;
-    g->labels = labels_dup(labels);
     buf_reset(&d->text);
     route_group_key_write(&d->text, r, labels);
-    g->key = str_of(mem_dup(d->text.p, d->text.n), d->text.n);
+    g->head = head_new(labels, buf_view(&d->text));
     if (d->groups_count == d->groups_capacity) {
         d->groups_capacity = mem_grow(d->groups_capacity, d->groups_count + 1);
         d->groups = mem_realloc_array(d->groups, d->groups_capacity, sizeof(struct group *));
@@ -117,8 +168,7 @@ static void group_free(struct group *g)
 {
     ASSERT(!g->flush && !g->queued && !timer_is_armed(&g->timer));
     group_members_deinit(&g->members);
-    labels_free(g->labels);
-    mem_free((void *)(uintptr_t)g->key.p);
+    dispatch_group_head_release(g->head);
     mem_free(g->muted_by);
     mem_free(g);
 }
@@ -154,8 +204,9 @@ void dispatch_group_route(struct dispatch *d, struct alert_slot *s)
         m = memo_make(d, s);
     if (m->groups == 0)
         s->mark = ALERT_UNPROCESSED;
+    struct group **groups = memo_groups(m);
     for (size_t i = 0; i < m->set->n; i++) {
-        if (m->v[i])
+        if (groups[i])
             continue;
         const struct route *r = route_tree_at(d->config.routes, m->set->v[i]);
         arena_reset(&d->scratch);
@@ -166,7 +217,7 @@ void dispatch_group_route(struct dispatch *d, struct alert_slot *s)
             g = group_new(d, r, fp, labels, s);
         group_members_add(&g->members, s);
         alert_slot_retain(s);
-        m->v[i] = g;
+        groups[i] = g;
         m->groups++;
         d->version++;
     }
@@ -176,10 +227,11 @@ static void leave(struct dispatch *d, struct group *g, struct alert_slot *s)
 {
     struct route_memo *m = dispatch_group_memo(d, s);
     ASSERT(m);
+    struct group **groups = memo_groups(m);
     for (size_t i = 0; i < m->set->n; i++) {
-        if (m->v[i] != g)
+        if (groups[i] != g)
             continue;
-        m->v[i] = NULL;
+        groups[i] = NULL;
         m->groups--;
         bool was_in = group_members_remove(&g->members, s);
         ASSERT(was_in);
@@ -237,9 +289,9 @@ void dispatch_group_start_flush(struct dispatch *d, struct group *g)
         .owner = g,
         .receivers = d->config.receivers,
         .receiver = r->receiver_index,
-        .group_key = g->key,
+        .group_key = g->head->key,
         .route_id = r->id,
-        .group_labels = g->labels,
+        .group_labels = g->head->labels,
         .route_labels = r->labels,
         .active = r->active, .active_count = r->active_count,
         .mute = r->mute, .mute_count = r->mute_count,

@@ -67,14 +67,16 @@ struct labels route_group_labels(struct arena *a, const struct route *r, struct 
 /* "<route key>:{a="x", b="y"}" */
 void route_group_key_write(struct buf *out, const struct route *r, struct labels group_labels);
 
-/* A distinct answer of the tree, shared by all alerts that have it. Lives as long as its router. */
+/* A distinct answer of the tree, shared by all alerts that have it. Lives as long as its router, which is counted: a view
+ * on another thread may keep it, but only the owner thread matches. */
 struct route_set {
     size_t n;
     uint32_t v[];
 };
 struct router;
 struct router *router_new(struct route_tree *t); /* retains */
-void router_free(struct router *r);
+struct router *router_retain(struct router *r);  /* any thread */
+void router_release(struct router *r);           /* any thread */
 const struct route_set *router_match(struct router *r, struct labels ls);
 
 #endif

@@ -18,6 +18,7 @@ struct regex_memo {
     struct arena texts;
 };
 struct router {
+    atomic_uint refs;
     struct route_tree *tree;
     struct regex_memo *memos;
     struct map sets; /* bytes of the indexes -> struct route_set */
@@ -147,6 +148,7 @@ size_t route_tree_match(const struct route_tree *t, struct labels ls, uint32_t *
 struct router *router_new(struct route_tree *t)
 {
     struct router *r = MEM_NEW(struct router);
+    atomic_init(&r->refs, 1);
     r->tree = route_tree_retain(t);
     r->memos = mem_alloc_array(t->regexes_count, sizeof *r->memos);
     for (size_t i = 0; i < t->regexes_count; i++)
@@ -155,9 +157,15 @@ struct router *router_new(struct route_tree *t)
     return r;
 }
 
-void router_free(struct router *r)
+struct router *router_retain(struct router *r)
 {
-    if (!r)
+    atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
+    return r;
+}
+
+void router_release(struct router *r)
+{
+    if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (size_t i = 0; i < r->tree->regexes_count; i++) {
         map_deinit(&r->memos[i].values);

@@ -140,6 +140,8 @@ static void memo_free(struct memo *m)
     mem_free(m);
 }
 
+static void memo_forget(struct memo *m);
+
 /* The memo of an alert under these rules; NULL: none concerns it. */
 static struct memo *memo_of(struct inhibitor *in, struct alert_slot *s)
 {
@@ -151,8 +153,7 @@ static struct memo *memo_of(struct inhibitor *in, struct alert_slot *s)
         ASSERT(m->slot == s);
         if (LIKELY(m->owner == in))
             return m;
-        /* Two inhibitors at once would fight over the word: there is one at a time. */
-        ASSERT(m->owner == in);
+        memo_forget(m); /* of an inhibitor that is being retired */
     }
     struct memo *m = memo_new(in, s);
     s->memo[ALERT_MEMO_INHIBIT] = m ? (void *)m : none_word(in);
@@ -212,19 +213,34 @@ static void memo_uncache(struct inhibitor *in, struct memo *m, bool (*ended)(con
     alert_slot_release(in->alerts, s);
 }
 
+/* The alert has no memo any more; the slot may end. */
+static void memo_forget(struct memo *m)
+{
+    struct inhibitor *in = m->owner;
+    struct alert_slot *s = m->slot;
+    alert_slot_retain(s);
+    memo_uncache(in, m, NULL, WIRE_TIME_ZERO);
+    memo_free(m);
+    s->memo[ALERT_MEMO_INHIBIT] = NULL;
+    alert_slot_release(in->alerts, s);
+}
+
+bool inhibitor_retire(struct inhibitor *in, size_t alerts_max)
+{
+    for (size_t i = 0; in->memos && i < alerts_max; i++)
+        memo_forget(in->memos);
+    if (in->memos)
+        return true;
+    inhibitor_free(in);
+    return false;
+}
+
 void inhibitor_free(struct inhibitor *in)
 {
     if (!in)
         return;
-    for (struct memo *m = in->memos, *next; m; m = next) {
-        next = m->next;
-        struct alert_slot *s = m->slot;
-        alert_slot_retain(s);
-        memo_uncache(in, m, NULL, WIRE_TIME_ZERO);
-        memo_free(m);
-        s->memo[ALERT_MEMO_INHIBIT] = NULL;
-        alert_slot_release(in->alerts, s);
-    }
+    while (in->memos)
+        memo_forget(in->memos);
     ASSERT(in->sources == 0);
     for (size_t i = 0; i < in->rules_count; i++) {
         ASSERT(in->rules[i].spots.count == 0);

@@ -38,6 +38,9 @@ extern const size_t inhibit_metrics_count;
 struct inhibitor;
 struct inhibitor *inhibitor_new(const struct inhibit_rule *rules, size_t rules_count, struct alert_store *alerts);
 void inhibitor_free(struct inhibitor *in);
+/* The same in slices, beside a new inhibitor over the same alerts, which may take over alerts meanwhile: forgets at most
+ * alerts_max of them; true while there are more. With the last one it is freed. The rules may be gone by then. */
+bool inhibitor_retire(struct inhibitor *in, size_t alerts_max);
 struct inhibit_stats *inhibitor_stats(struct inhibitor *in);
 
 /* An alert was received (new, changed or re-sent). */

@@ -46,6 +46,7 @@ struct run {
     enum notify_reason why;
     struct notification *n;
     struct wire_time n_entry; /* timestamp of the entry that n was made for */
+    size_t built;             /* how many of the flush's alerts have been looked at for n */
     const struct receiver_value *data; /* what the attempt left for the entry: in the flush's arena */
     size_t data_count;
 };
@@ -124,6 +125,8 @@ size_t notify_stage_record(void);
 
 void notify_notice(struct notify_out *out, enum notify_notice_kind kind, const struct notify_flush *f,
                    const struct run *r, struct str err);
+/* Ascending, duplicates stay. Linear in n: a group may have 100,000 alerts. scratch is used up to n words. */
+void notify_sort_hashes(struct arena *scratch, uint64_t *v, size_t n);
 void notify_work_push(struct work_queue *q, struct work *w);
 /* Appends a line to the flush's errors. */
 void notify_flush_error(struct notify_flush *f, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -3,8 +3,8 @@
  * receiver, side by side. A stage passes, ends the walk (nothing is left to say), waits (for a time, a turn, an answer)
  * or fails. Sending is somebody else's work: an attempt is an effect, its result an event.
  *
- *     settle -> inhibit -> time -> silence -> [ wait -> dedup -> send -> record ] for each integration
- *                                                 ^________________|  failed, worth another attempt
+ *     settle -> inhibit -> time -> silence -> hash -> [ wait -> dedup -> send -> record ] for each integration
+ *                                                         ^________________|  failed, worth another attempt
  *
  * One attempt per log key is in flight at any time on this node, and by claims (nflog/claims.h) among tocsin nodes:
  * dedup is decided again before every attempt.

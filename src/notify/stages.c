@@ -10,21 +10,23 @@
 #include "base/mem.h"
 #include "notify/notifier_int.h"
 
-#include <stdlib.h>
+/* Alerts put into a notification at a time: about half a millisecond. The decision is made again in between. */
+static const size_t BUILD_SLICE = 8192;
 
 static enum stage_result stage_settle(struct stage_call *c, struct notify_flush *f);
 static enum stage_result stage_inhibit(struct stage_call *c, struct notify_flush *f);
 static enum stage_result stage_time(struct stage_call *c, struct notify_flush *f);
 static enum stage_result stage_silence(struct stage_call *c, struct notify_flush *f);
+static enum stage_result stage_hash(struct stage_call *c, struct notify_flush *f);
 static enum stage_result stage_wait(struct stage_call *c, struct run *r);
 static enum stage_result stage_dedup(struct stage_call *c, struct run *r);
 static enum stage_result stage_send(struct stage_call *c, struct run *r);
 static enum stage_result stage_record(struct stage_call *c, struct run *r);
 
 const struct stage notify_stages[] = {
-    { "settle", .flush = stage_settle },   { "inhibit", .flush = stage_inhibit }, { "time", .flush = stage_time },
-    { "silence", .flush = stage_silence }, { "wait", .run = stage_wait },         { "dedup", .run = stage_dedup },
-    { "send", .run = stage_send },         { "record", .run = stage_record },
+    { "settle", .flush = stage_settle }, { "inhibit", .flush = stage_inhibit }, { "time", .flush = stage_time },
+    { "silence", .flush = stage_silence }, { "hash", .flush = stage_hash },
+    { "wait", .run = stage_wait }, { "dedup", .run = stage_dedup }, { "send", .run = stage_send }, { "record", .run = stage_record },
 };
 const size_t notify_stages_count = ARRAY_LEN(notify_stages);
 
@@ -143,6 +145,43 @@ static enum stage_result stage_time(struct stage_call *c, struct notify_flush *f
     return STAGE_END;
 }
 
+/* The hashes of what is left: in flush order for the log, sorted for the decision. */
+static enum stage_result stage_hash(struct stage_call *c, struct notify_flush *f)
+{
+    if (!f->firing) {
+        uint64_t **lists[] = { &f->firing, &f->resolved, &f->held, &f->log_firing, &f->log_resolved };
+        for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+            *lists[i] = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
+    }
+    for (; f->cursor < f->alerts_count; f->cursor++) {
+        if (*c->budget == 0)
+            return STAGE_MORE;
+        --*c->budget;
+        const struct notify_alert *a = &f->alerts[f->cursor];
+        if (a->muted)
+            continue;
+        uint64_t hash = a->slot->value->nflog_hash;
+        switch (a->state) {
+        case ALERT_FIRING:
+            f->firing[f->firing_count++] = hash;
+            f->log_firing[f->log_firing_count++] = hash;
+            break;
+        case ALERT_HELD:
+            f->held[f->held_count++] = hash;
+            f->log_firing[f->log_firing_count++] = hash;
+            break;
+        case ALERT_RESOLVED:
+            f->log_resolved[f->resolved_count] = hash;
+            f->resolved[f->resolved_count++] = hash;
+            break;
+        }
+    }
+    notify_sort_hashes(&c->nt->scratch, f->firing, f->firing_count);
+    notify_sort_hashes(&c->nt->scratch, f->held, f->held_count);
+    notify_sort_hashes(&c->nt->scratch, f->resolved, f->resolved_count);
+    return STAGE_PASS;
+}
+
 /* ---- Per integration ---- */
 
 /* Is an attempt for the same log entry in flight on this node (an abandoned flush, a sibling route)? */
@@ -179,60 +218,13 @@ static enum stage_result stage_wait(struct stage_call *c, struct run *r)
     return STAGE_WAIT;
 }
 
-static int compare_u64(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void sort_hashes(uint64_t *v, size_t n)
-{
-    if (n > 1)
-        qsort(v, n, sizeof *v, compare_u64);
-}
-
 static const uint64_t *sorted_copy(struct arena *a, const uint64_t *v, size_t n)
 {
     uint64_t *copy = arena_alloc_array(a, n, sizeof *copy);
     if (n)
         memcpy(copy, v, n * sizeof *v);
-    sort_hashes(copy, n);
+    notify_sort_hashes(a, copy, n);
     return copy;
-}
-
-/* The hash lists of what is left, made once, when the first run needs them. */
-static void make_hashes(struct notify_flush *f)
-{
-    if (f->firing)
-        return;
-    f->firing = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
-    f->resolved = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
-    f->held = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
-    f->log_firing = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
-    f->log_resolved = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
-    for (size_t i = 0; i < f->alerts_count; i++) {
-        const struct notify_alert *a = &f->alerts[i];
-        if (a->muted)
-            continue;
-        uint64_t hash = a->slot->value->nflog_hash;
-        switch (a->state) {
-        case ALERT_FIRING:
-            f->firing[f->firing_count++] = hash;
-            f->log_firing[f->log_firing_count++] = hash;
-            break;
-        case ALERT_HELD:
-            f->held[f->held_count++] = hash;
-            f->log_firing[f->log_firing_count++] = hash;
-            break;
-        case ALERT_RESOLVED:
-            f->log_resolved[f->resolved_count] = hash;
-            f->resolved[f->resolved_count++] = hash;
-            break;
-        }
-    }
-    sort_hashes(f->firing, f->firing_count);
-    sort_hashes(f->held, f->held_count);
-    sort_hashes(f->resolved, f->resolved_count);
 }
 
 static void spend(struct stage_call *c, size_t n)
@@ -240,13 +232,13 @@ static void spend(struct stage_call *c, size_t n)
     *c->budget -= n < *c->budget ? n : *c->budget;
 }
 
-static void build(struct run *r, const struct nflog_entry *entry);
+static void begin_build(struct run *r, const struct nflog_entry *entry);
+static bool build(struct stage_call *c, struct run *r);
 
 static enum stage_result stage_dedup(struct stage_call *c, struct run *r)
 {
     struct notify_flush *f = r->flush;
     struct nflog_entry entry = { .timestamp = WIRE_TIME_ZERO };
-    make_hashes(f);
     bool has_entry = nflog_query(c->nt->log, &c->nt->scratch, r->key, &entry);
     struct notify_question q = {
         .firing = f->firing, .firing_count = f->firing_count,
@@ -278,11 +270,11 @@ static enum stage_result stage_dedup(struct stage_call *c, struct run *r)
         r->n = NULL;
     }
     bool nothing_to_send = !r->integration->send_resolved && f->log_firing_count == 0;
-    if (!r->n && !nothing_to_send) {
-        spend(c, f->left);
-        build(r, why == NOTIFY_REASON_FIRST ? NULL : &entry);
-    }
-    return STAGE_PASS;
+    if (nothing_to_send)
+        return STAGE_PASS;
+    if (!r->n)
+        begin_build(r, why == NOTIFY_REASON_FIRST ? NULL : &entry);
+    return build(c, r) ? STAGE_PASS : STAGE_MORE; /* more: it is decided again, then built on */
 }
 
 static enum receiver_value_kind value_kind(enum nflog_value_kind kind)
@@ -322,25 +314,14 @@ static const struct receiver_value *copy_data(struct arena *a, const struct nflo
     return v;
 }
 
-/* The view of the group that the sender gets; entry is the one whose data the receiver sees, or NULL. */
-static void build(struct run *r, const struct nflog_entry *entry)
+/* The view of the group that the sender gets, still without alerts; entry is the one whose data the receiver sees, or
+ * NULL. */
+static void begin_build(struct run *r, const struct nflog_entry *entry)
 {
     struct notify_flush *f = r->flush;
     struct notification *n = notification_new();
-    bool resolved_too = r->integration->send_resolved;
-    size_t count = resolved_too ? f->left : f->log_firing_count;
-    struct notification_alert *v = arena_alloc_array(&n->arena, count, sizeof *v);
-    for (size_t i = 0; i < f->alerts_count; i++) {
-        const struct notify_alert *a = &f->alerts[i];
-        bool resolved = a->state == ALERT_RESOLVED;
-        if (a->muted || (resolved && !resolved_too))
-            continue;
-        ASSERT(n->alerts_count < count);
-        const struct alert *value = resolved ? alert_slot_value(a->slot) : a->slot->value;
-        v[n->alerts_count++] = (struct notification_alert){ alert_retain(value), resolved };
-    }
-    ASSERT(n->alerts_count == count);
-    n->alerts = v;
+    size_t count = r->integration->send_resolved ? f->left : f->log_firing_count;
+    n->alerts = arena_alloc_array(&n->arena, count, sizeof *n->alerts);
     n->receiver = arena_str(&n->arena, f->receiver->name);
     n->group_key = arena_str(&n->arena, f->group_key);
     n->group_labels = labels_copy(&n->arena, f->group_labels);
@@ -353,6 +334,26 @@ static void build(struct run *r, const struct nflog_entry *entry)
         n->data_count = entry->data_count;
     }
     r->n = n;
+    r->built = 0;
+}
+
+/* Puts alerts in, a slice at a time; true when all are. Nobody else has seen the notification yet. */
+static bool build(struct stage_call *c, struct run *r)
+{
+    struct notify_flush *f = r->flush;
+    struct notification *n = r->n;
+    struct notification_alert *v = (struct notification_alert *)(uintptr_t)n->alerts;
+    size_t end = f->alerts_count - r->built < BUILD_SLICE ? f->alerts_count : r->built + BUILD_SLICE;
+    spend(c, (end - r->built) / 4);
+    for (; r->built < end; r->built++) {
+        const struct notify_alert *a = &f->alerts[r->built];
+        bool resolved = a->state == ALERT_RESOLVED;
+        if (a->muted || (resolved && !r->integration->send_resolved))
+            continue;
+        const struct alert *value = resolved ? alert_slot_value(a->slot) : a->slot->value;
+        v[n->alerts_count++] = (struct notification_alert){ alert_retain(value), resolved };
+    }
+    return end == f->alerts_count;
 }
 
 static void announce(struct stage_call *c, const struct claim_message *m)

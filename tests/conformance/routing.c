@@ -95,7 +95,7 @@ static void run_case(const json_t *value, size_t line, void *arg)
         const struct route_set *set = router_match(r, ls);
         if (same_tree && (set->n != n || memcmp(set->v, plain, n * sizeof *plain) != 0 || router_match(r, ls) != set))
             shared_fail(what, "the router disagrees");
-        router_free(r);
+        router_release(r);
     }
     buf_deinit(&got);
     arena_deinit(&a);

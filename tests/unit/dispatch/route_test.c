@@ -181,7 +181,7 @@ static void compiled_tree_agrees_with_the_definition(void **state)
             assert_int_equal(set->n, n);
             assert_memory_equal(set->v, want, n * sizeof *want);
         }
-        router_free(router);
+        router_release(router);
         mem_free(want);
         mem_free(got);
         unload(&l);
@@ -202,7 +202,7 @@ static void known_answer_costs_no_memory(void **state)
     assert_ptr_equal(router_match(r, labels_normalize(v, 1)), first);
     assert_int_equal(alloc_count() - before, 0);
     assert_int_equal(first->n, 2);
-    router_free(r);
+    router_release(r);
     unload(&l);
 }
 
