@@ -19,6 +19,8 @@ struct web_access {
     struct tls_server *tls;
     bool tls_enabled; /* fixed at start: listeners do not change their kind */
     bool warned_http2;
+    bool broken;     /* what was read last was bad: read again each time, as files that go back to what they were count */
+    struct err said; /* the error that the log has */
 };
 
 static struct str dir_of(struct str path)
@@ -99,12 +101,13 @@ static void refresh(struct web_access *a)
     struct tls_server *tls;
     bool there = a->fs->stat(a->fs, buf_view(&a->path), &st, &err);
     bool same = there && st.mtime_ms == a->seen.mtime_ms && st.size_bytes == a->seen.size_bytes;
-    if (same && !(a->tls && tls_server_changed(a->tls)))
+    if (same && !a->broken && !(a->tls && tls_server_changed(a->tls)))
         return;
     a->seen = st;
     if (there && load(a, &guard, &tls, &err)) {
         http_guard_release(a->guard);
         a->guard = guard;
+        a->broken = false;
         if (tls && a->tls_enabled) {
             tls_server_release(a->tls);
             a->tls = tls;
@@ -113,7 +116,11 @@ static void refresh(struct web_access *a)
         }
         return;
     }
+    if (a->broken && str_eq(err_text(&err), err_text(&a->said)))
+        return;
     log_error("The web configuration cannot be read; every request is refused until it can", LOG_ERR(&err));
+    a->broken = true;
+    a->said = err;
     http_guard_release(a->guard);
     a->guard = http_guard_new(&(struct http_guard_spec){ .broken = err_text(&err) });
 }
