@@ -33,6 +33,10 @@
 #define GOSSIP_META        "tc\1"    /* first bytes of a tocsin node's Meta; the third is the version of what is ours */
 #define GOSSIP_META_BYTES  3
 
+/* What a peer said is passed on, unchanged and once, if it was news here and not longer than this in all: longer data came
+ * by TCP to everybody already. */
+#define GOSSIP_RELAY_BYTES_MAX 700
+
 /* ---- addresses ------------------------------------------------------------------------------------------------- */
 
 struct gossip_addr {

@@ -77,7 +77,8 @@ struct str gossip_io_warning(const struct gossip_io *io);
 
 /* ---- commands, from any thread. False: the mailbox is full or closed; push/pull repairs what was not sent. ------------- */
 
-/* key, bytes to everyone who understands the key (gossip.h, GOSSIP_BROADCAST). relay: heard from a peer. */
+/* key, bytes to everyone who understands the key (gossip.h, GOSSIP_BROADCAST): one record of our own, or with relay the
+ * bytes that deliver() brought, if they were news and at most GOSSIP_RELAY_BYTES_MAX. */
 bool gossip_io_broadcast(struct gossip_io *io, struct str key, struct str bytes, bool relay);
 bool gossip_io_send(struct gossip_io *io, struct str name, struct str key, struct str bytes); /* to one tocsin member */
 /* The answer to need_state; never refused. The buffer is emptied: its memory goes over. */

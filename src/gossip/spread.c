@@ -488,7 +488,7 @@ void spread_broadcast(struct gossip *g, struct str key, struct str data, bool re
     if (key.n == 0 || key.n > GOSSIP_NAME_BYTES_MAX)
         return;
     if (relay) {
-        if (data.n > GOSSIP_OVERSIZE_BYTES || gossip_key_is_own(key))
+        if (data.n > GOSSIP_RELAY_BYTES_MAX || gossip_key_is_own(key))
             return;
         buf_reset(&g->message);
         gossip_part_encode(&g->message, key, data);
