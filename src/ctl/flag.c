@@ -164,6 +164,38 @@ static bool built_in(struct parse *p, struct str name)
     return what != NULL;
 }
 
+static const struct command *default_of(const struct command *c)
+{
+    for (size_t i = 0; i < c->commands_count; i++)
+        if (c->commands[i].is_default)
+            return &c->commands[i];
+    return NULL;
+}
+
+static void enter(struct parse *p, const struct command *c)
+{
+    ASSERT(p->cl->depth < COMMAND_DEPTH_MAX);
+    p->cl->path[p->cl->depth++] = c;
+    p->args_seen = 0;
+}
+
+/* A flag that the commands so far do not have may be one of the command that is implied here: then that one is entered. */
+static const struct flag *find_flag_entering(struct parse *p, struct str name, char letter)
+{
+    const struct flag *f = find_flag(p->cl, name, letter);
+    const struct command *implied = default_of(current(p->cl));
+    if (f || !implied || p->asks_help)
+        return f;
+    for (size_t i = 0; i < implied->flags_count && !f; i++) {
+        const struct flag *one = &implied->flags[i];
+        if (letter ? one->letter == letter : str_eq(str_c(one->name), name))
+            f = one;
+    }
+    if (f)
+        enter(p, implied);
+    return f;
+}
+
 static bool parse_long(struct parse *p, struct str token)
 {
     struct str body = str_from(token, 2), name = body, value = STR_EMPTY;
@@ -172,10 +204,10 @@ static bool parse_long(struct parse *p, struct str token)
         name = str_sub(body, 0, eq);
         value = str_from(body, eq + 1);
     }
-    const struct flag *f = find_flag(p->cl, name, 0);
+    const struct flag *f = find_flag_entering(p, name, 0);
     bool negated = false;
     if (!f && str_starts(name, STR("no-"))) {
-        f = find_flag(p->cl, str_from(name, 3), 0);
+        f = find_flag_entering(p, str_from(name, 3), 0);
         negated = f && f->kind == FLAG_BOOL;
         if (!negated)
             f = NULL;
@@ -200,7 +232,7 @@ static bool parse_letters(struct parse *p, struct str token)
 {
     for (size_t i = 1; i < token.n; i++) {
         char letter = token.p[i];
-        const struct flag *f = find_flag(p->cl, STR_EMPTY, letter);
+        const struct flag *f = find_flag_entering(p, STR_EMPTY, letter);
         if (!f) {
             if (letter == 'h') {
                 p->cl->help = true;
@@ -222,21 +254,6 @@ static bool parse_letters(struct parse *p, struct str token)
         return set_value(p->cl, f, value, p->err);
     }
     return true;
-}
-
-static const struct command *default_of(const struct command *c)
-{
-    for (size_t i = 0; i < c->commands_count; i++)
-        if (c->commands[i].is_default)
-            return &c->commands[i];
-    return NULL;
-}
-
-static void enter(struct parse *p, const struct command *c)
-{
-    ASSERT(p->cl->depth < COMMAND_DEPTH_MAX);
-    p->cl->path[p->cl->depth++] = c;
-    p->args_seen = 0;
 }
 
 static void enter_named(struct parse *p, const struct command *c)

@@ -65,6 +65,10 @@ alert query Disk severity
 --date.format='Mon, 02 Jan 06' alert query Disk
 alert Disk
 alert --active
+alert -si
+alert -r web -o extended
+silence --expired
+silence -q --created-by=ann Muted
 alert add Fresh host=h9 --start=2023-05-06T07:08:09Z --end=2040-01-01T00:00:00Z --annotation=summary='new one'
 alert add alertname=Other severity='very high' --end=2040-01-01T00:00:00Z --start=2023-01-01T00:00:00+01:00 --generator-url=http://gen/x
 alert add
@@ -141,8 +145,8 @@ check-config good.yml bad.yml good.yml
 check-config with-templates.yml
 check-config missing.yml
 check-config folder
-template render --template.glob=x.tmpl --template.text='{{ template "greet" . }}'
-template render --template.glob=x.tmpl --template.text='{{ range .Alerts }}{{ .Status }} {{ .Labels.SortedPairs }};{{ end }}'
+template render --template.glob=x.tmpl --template.text='{{ template "greet" . }}' --template.data=data.json
+template render --template.glob=x.tmpl --template.text='{{ .Receiver }} {{ .GroupLabels.Names }} {{ range .Alerts }}{{ range .Labels.SortedPairs }}{{ .Name }}:{{ .Value }} {{ end }}{{ end }}'
 template render --template.glob=x.tmpl --template.text='{{ .CommonLabels.a }}' --template.data=data.json
 template render --template.glob=x.tmpl --template.text='{{ .CommonLabels.a }}' --template.data=data.json --template.type=html
 template render --template.glob=x.tmpl --template.text='{{ .Missing }}'
@@ -210,7 +214,7 @@ class Session:
         self.ids = fill(self.server.port, base)
         self.seen = {}
 
-    def normal(self, text):
+    def normal(self, text, quiet_update=False):
         text = text.replace(f"127.0.0.1:{self.server.port}", "SERVER")
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}",
                       lambda m: m[0] if m[0] == UNKNOWN else "id %033d" % self.seen.setdefault(m[0], len(self.seen) + 1), text)
@@ -219,6 +223,7 @@ class Session:
             at = time.mktime(time.strptime(m[0][:19].replace("T", " "), "%Y-%m-%d %H:%M:%S")) - time.timezone
             return m[0] if abs(at - self.base) > 10 * 86400 else "<%+07d minutes>  " % round((at - self.base) / 60)
         text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d UTC", minute, text)
+        text = re.sub(r"(?m)^0x[0-9a-f]+$|^id \d+$", "an id", text) if quiet_update else text # amtool prints a pointer
         return re.sub(r"into config\.\w+", "into TYPE", text)
 
     def run(self, line, server):
@@ -230,7 +235,7 @@ class Session:
         code, out, err = run([self.program] + argv, env={"HOME": self.folder, "TZ": "UTC", "USER": "tester"}, cwd=self.folder)
         if line.startswith("silence add") and code == 0:
             self.ids.append(out.strip())
-        return code, self.normal(out), err
+        return code, self.normal(out, line.startswith("silence update -q")), err
 
 
 def compare(lines, server):
@@ -408,7 +413,7 @@ def help_is_given_for_every_command_in_every_way():
         names = re.findall(r"^ {%d}([a-z-]+)" % depth, body[1], re.M)
         assert names, text
         return sum(commands([*path, name]) for name in names if name != "help")
-    assert commands([]) >= 18
+    assert commands([]) >= 16
     assert run([TOCSINCTL, "help", "alert"])[1] != run([TOCSINCTL, "help"])[1]
 
 
