@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stopwatch.h"
+#include "gossip/gossip.h"
 #include "io/clock_io.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
@@ -580,14 +581,14 @@ static void handle_ask(struct alert_thread *t, struct api_ask *q)
 struct merged {
     struct alert_thread *t;
     enum journal_type type;
-    struct str key;
+    bool news;
 };
 
 static void record_changed(void *arg, struct str record)
 {
     struct merged *m = arg;
+    m->news = true;
     journal_note(m->t, m->type, record);
-    broadcast(m->t, m->key, record, true);
 }
 
 const struct replica *alert_thread_replica(struct alert_thread *t, struct str key)
@@ -601,7 +602,8 @@ const struct replica *alert_thread_replica(struct alert_thread *t, struct str ke
 /* Log entries that came wake who waits under their keys: a step is enough, it asks again. */
 static void merge_records(struct alert_thread *t, const struct replica *r, struct str bytes)
 {
-    struct merged m = { t, str_eq(r->key, STR("sil")) ? JOURNAL_SILENCE : JOURNAL_NFLOG, r->key };
+    struct merged m = { t, str_eq(r->key, STR("sil")) ? JOURNAL_SILENCE : JOURNAL_NFLOG, false };
+    const struct str received = bytes;
     struct err err = { 0 };
     if (!r->check(bytes, &err)) {
         log_warn("merge broadcast", LOG_STR("component", STR("cluster")), LOG_STR("key", r->key), LOG_ERR(&err));
@@ -612,6 +614,9 @@ static void merge_records(struct alert_thread *t, const struct replica *r, struc
         ASSERT(took > 0 && took <= bytes.n);
         bytes = str_from(bytes, took);
     }
+    /* Passed on as it came, and once: a message of many records that is relayed record by record multiplies. */
+    if (m.news && received.n <= GOSSIP_RELAY_BYTES_MAX)
+        broadcast(t, r->key, received, true);
     feed(t, NULL);
 }
 
