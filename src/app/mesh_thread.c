@@ -458,6 +458,8 @@ static void register_metrics(struct mesh_thread *m, bool tls)
 
 static void free_mesh(struct mesh_thread *m)
 {
+    if (m->alerts)
+        loop_timer_stop(alert_thread_loop(m->alerts), &m->sync_timer); /* that loop outlives this struct, and runs no more */
     gossip_io_free(m->io);
     loop_free(m->loop);
     alert_sync_free(m->sync);
