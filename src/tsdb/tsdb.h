@@ -14,6 +14,7 @@
 
 #include "base/fs.h"
 #include "base/metric.h"
+#include "base/rng.h"
 #include "storage/storage.h"
 #include "storage/tail.h"
 
