@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "unit/notify/receivers/drive.h"
 
 /* ---- slack ---- */
