@@ -123,7 +123,7 @@ def both_programs_have_a_page_of_the_manual():
         if shutil.which("groff"):
             code, shown, errors = run(["groff", "-man", "-Tutf8", "-ww", "-rLL=200n", "-"], stdin=page)
             assert code == 0 and errors == "", errors
-            assert "OPTIONS" in shown
+            assert "OPTIONS" in re.sub(".\b", "", shown) # bold is struck twice
 
 
 if __name__ == "__main__":
