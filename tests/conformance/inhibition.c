@@ -76,7 +76,7 @@ static bool check_row(struct str id, const struct dispatch_alert_row *row, const
               (row->silenced_by_count > 0) == shared_get_bool(want, "silenced", false) &&
               (row->inhibited || row->silenced_by_count) == suppressed;
     if (!ok)
-        shared_fail("inhibition", "%.*s: inhibited %d by %.*s, %zu silences", STR_ARG(id), row->inhibited,
+        shared_fail("inhibition", "%.*s: inhibited %d by %.*s, %u silences", STR_ARG(id), row->inhibited,
                     STR_ARG(buf_view(&hex)), row->silenced_by_count);
     buf_deinit(&hex);
     return ok;
