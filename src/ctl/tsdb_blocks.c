@@ -302,6 +302,7 @@ static bool append_range(struct import *im, struct tsdb_builder *b, int64_t t, i
     if (!tsdb_builder_appender(b, &a, err))
         return false;
     expfmt_parser_init(&im->parser, EXPFMT_SYNTAX_OPENMETRICS, im->o->input);
+    im->parser.keep_bounds = true; /* what was stored under "10" is found under "10" again */
     while (e != EXPFMT_END) {
         if (!expfmt_next(&im->parser, &e, err)) {
             append_rollback(a);

@@ -291,7 +291,7 @@ static struct str bound(const struct expfmt_parser *p, struct arena *a, struct s
     struct buf text = { 0 };
     bool is_bound = (p->type == EXPFMT_TYPE_HISTOGRAM && str_eq(name, STR("le"))) ||
                     (p->type == EXPFMT_SUMMARY && str_eq(name, STR("quantile")));
-    if (!is_bound || !num_parse_f64(value, &v, NULL))
+    if (!is_bound || p->keep_bounds || !num_parse_f64(value, &v, NULL))
         return value;
     expfmt_write_bound(&text, v);
     struct str out = str_eq(buf_view(&text), value) ? value : arena_str(a, buf_view(&text));

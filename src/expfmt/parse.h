@@ -65,6 +65,7 @@ struct expfmt_parser {
     enum expfmt_syntax syntax;
     struct str text;
     size_t at;
+    bool keep_bounds; /* set after init: le and quantile stay as they are written (backfill) */
     /* the current entry */
     struct str series; /* as exposed: name and labels */
     double value;
