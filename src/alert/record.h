@@ -13,7 +13,7 @@ enum alert_record_kind {
     ALERT_RECORD_WHOLE = 1, /* one alert */
     ALERT_RECORD_TIMES = 2, /* fingerprint, ends_at, updated_at of re-sent alerts: 24 bytes each */
     ALERT_RECORD_TIMER = 3, /* a group's timer */
-    ALERT_RECORD_SAVED = 4, /* when this was written: the process was alive */
+    ALERT_RECORD_SAVED = 4, /* alert_store_alive() when this was written */
 };
 #define ALERT_TIMES_BYTES 24
 #define ALERT_RECORD_BYTES_MAX (4u << 20)

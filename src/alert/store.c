@@ -39,6 +39,7 @@ struct alert_store {
     size_t slots;    /* alive */
     size_t count;    /* listed */
     size_t held_count;
+    struct wire_time alive; /* of the process before, as alert_store_restored() was told */
     uint64_t version, stamp;
     uint32_t buckets[ALERT_BUCKETS]; /* first slot's index + 1 */
     struct label_index labels;
@@ -410,8 +411,14 @@ size_t alert_store_restored(struct alert_store *st, struct wire_time alive, stru
         if (!resolved_by_sender && slot_resolved(s, now) && wire_time_cmp(s->ends_at, alive) > 0)
             slot_set_held(st, s, true);
     }
+    st->alive = alive;
     st->version++;
     return st->held_count;
+}
+
+struct wire_time alert_store_alive(const struct alert_store *st, struct wire_time now)
+{
+    return st->held_count ? st->alive : now;
 }
 
 size_t alert_store_release_held(struct alert_store *st)

@@ -92,6 +92,9 @@ enum alert_change alert_store_merge_times(struct alert_store *st, struct wire_ti
  * say) and not after `now`, and that no sender resolved, are held: shown as firing, they start no notification, and
  * their group sends no resolved one, until a sender or a peer speaks of them. Returns how many. */
 size_t alert_store_restored(struct alert_store *st, struct wire_time alive, struct wire_time now);
+/* The sign of life to be written to files (ALERT_RECORD_SAVED): `now`, but as long as alerts are held the one of the
+ * process before, so that they are held again if this process ends, too. */
+struct wire_time alert_store_alive(const struct alert_store *st, struct wire_time now);
 /* The grace is over (resolve_timeout after the node was ready): what is still held is resolved from now on. */
 size_t alert_store_release_held(struct alert_store *st);
 

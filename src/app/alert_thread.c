@@ -221,7 +221,7 @@ static void sync_tick(void *arg)
     if (alert_store_count(t->alerts) && now - t->saved_at_ms >= SAVED_INTERVAL_MS) {
         t->saved_at_ms = now;
         buf_reset(&t->scratch);
-        alert_record_write_saved(&t->scratch, clock_wall());
+        alert_record_write_saved(&t->scratch, alert_store_alive(t->alerts, clock_wall()));
         journal_note(t, JOURNAL_ALERT, buf_view(&t->scratch));
     }
     if (t->journal_failing)
@@ -696,7 +696,7 @@ static bool encode_alerts(struct alert_thread *t)
     if (t->alert_cursor == 0 && out->n == 0) {
         alert_snapshot_begin(out);
         buf_reset(&t->scratch);
-        alert_record_write_saved(&t->scratch, clock_wall());
+        alert_record_write_saved(&t->scratch, alert_store_alive(t->alerts, clock_wall()));
         alert_snapshot_add(out, buf_view(&t->scratch));
     }
     for (size_t i = 0; i < SLICE_SLOTS; i++) {
@@ -988,13 +988,11 @@ static void restore_alert_record(struct restoring *r, const struct alert_record 
     switch (rec->kind) {
     case ALERT_RECORD_WHOLE:
         (void)alert_store_merge(r->t->alerts, r->now, &rec->alert, &slot);
-        seen_alive(r, rec->alert.updated_at);
         return;
     case ALERT_RECORD_TIMES:
         for (size_t i = 0; i < alert_times_count(rec); i++) {
             struct alert_times at = alert_times_at(rec, i);
             (void)alert_store_merge_times(r->t->alerts, r->now, at.fp, at.ends_at, at.updated_at, &slot);
-            seen_alive(r, at.updated_at);
         }
         return;
     case ALERT_RECORD_TIMER:

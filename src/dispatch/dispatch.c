@@ -233,9 +233,16 @@ static void on_stop(struct dispatch *d, struct notify_out *out)
 {
     if (d->phase == PHASE_STOPPED)
         notifier_cancel_all(d->notifier, out);
-    retire_groups(d, out);
-    while (d->retired_count)
-        dispatch_group_let_go(d, d->retired[--d->retired_count]);
+    /* Groups stay for the last snapshot. One that was being flushed is due at once in the next process. */
+    for (size_t i = 0; i < d->groups_count; i++) {
+        struct group *g = d->groups[i];
+        if (!g->flush)
+            continue;
+        notifier_abandon(d->notifier, g->flush, out);
+        g->flush = NULL;
+        if (!g->due)
+            dispatch_group_make_due(d, g, d->now);
+    }
     if (d->phase != PHASE_IDLE)
         d->phase = PHASE_STOPPED;
 }
@@ -436,7 +443,7 @@ bool dispatch_snapshot_timers(const struct dispatch *d, mono_ms now, struct wire
     struct buf record = { 0 };
     for (size_t i = 0; i < groups_max && *cursor < d->groups_count; i++) {
         const struct group *g = d->groups[(*cursor)++];
-        mono_ms tick = g->due ? g->tick : g->timer.deadline;
+        mono_ms tick = g->due ? g->tick : g->flush ? now : g->timer.deadline;
         struct alert_timer t = { g->route->id, g->fp, wire_time_add_ms(wall, tick.ms - now.ms), g->flushed };
         buf_reset(&record);
         alert_record_write_timer(&record, &t);

@@ -116,7 +116,8 @@ size_t dispatch_groups_count(const struct dispatch *d);
 /* Before the first DISPATCH_CONFIG: a group timer from the snapshot. */
 void dispatch_restore_timer(struct dispatch *d, const struct alert_timer *timer);
 /* Appends the timers of all groups as framed records (alert_snapshot_add), from *cursor on, at most groups_max of them;
- * true while there is more. */
+ * true while there is more. A group that is being flushed is due now: whether that ends well is not known. Works after
+ * DISPATCH_STOP, too. */
 bool dispatch_snapshot_timers(const struct dispatch *d, mono_ms now, struct wire_time wall, size_t *cursor,
                               size_t groups_max, struct buf *out);
 

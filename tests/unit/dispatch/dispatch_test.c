@@ -440,6 +440,61 @@ static void timer_that_is_ahead_keeps_its_instant(void **state)
     alert_world_deinit(&w);
 }
 
+static void stop_keeps_timers_and_what_was_being_said_is_due_at_once(void **state)
+{
+    (void)state;
+    struct alert_world w;
+    int64_t delay_ms = 5000;
+    begin(&w);
+    w.answer = slowly;
+    w.answer_arg = &delay_ms;
+    alert_world_post(&w, "alertname=A,n=a", HOUR_MS);
+    alert_world_run(&w, 9000);
+    alert_world_post(&w, "alertname=B,n=b", HOUR_MS);
+    alert_world_run(&w, 2000); /* 11 s: A is being said, B is due at 19 s */
+    alert_world_step(&w, &(struct dispatch_event){ .kind = DISPATCH_STOP });
+    struct buf timers = { 0 };
+    size_t cursor = 0;
+    assert_false(dispatch_snapshot_timers(w.d, w.now, alert_world_wall(&w), &cursor, 10, &timers));
+    struct str rest = buf_view(&timers), record;
+    struct arena a;
+    struct err err;
+    int64_t due_ms[2];
+    arena_init(&a, ARENA_NO_LIMIT);
+    for (size_t i = 0; i < 2; i++) {
+        struct alert_record r;
+        assert_true(alert_snapshot_next(&rest, &record) && alert_record_parse(&a, record, &r, &err));
+        due_ms[i] = wire_time_sub_ns(r.timer.due, alert_world_wall(&w)) / 1000000;
+    }
+    assert_int_equal(due_ms[0], 0);
+    assert_int_equal(due_ms[1], 8000);
+    alert_world_run(&w, 60000);
+    assert_int_equal(w.sent_count, 1); /* nothing begins any more */
+    assert_int_equal(w.records, 1);    /* but what was in flight is logged */
+    arena_deinit(&a);
+    buf_deinit(&timers);
+    alert_world_deinit(&w);
+}
+
+/* A process that ends while alerts are held leaves them to be held by the next. */
+static void held_alerts_are_held_again_after_a_second_restart(void **state)
+{
+    (void)state;
+    struct alert_world w;
+    begin(&w);
+    alert_world_post(&w, "alertname=A,n=a", 240000);
+    alert_world_run(&w, 20000);
+    struct wire_time alive = alert_store_alive(w.alerts, alert_world_wall(&w));
+    restart_process(&w, 600000);
+    assert_int_equal(wire_time_cmp(alert_store_alive(w.alerts, alert_world_wall(&w)), alive), 0);
+    alert_world_peers(&w, NULL, true);
+    alert_world_run(&w, 60000);
+    alive = alert_store_alive(w.alerts, alert_world_wall(&w));
+    alert_store_release_held(w.alerts); /* as a fresh process finds it in its files */
+    assert_int_equal(alert_store_restored(w.alerts, alive, alert_world_wall(&w)), 1);
+    alert_world_deinit(&w);
+}
+
 /* ---- Slices ---- */
 
 static void twenty_thousand_groups_due_at_once_are_cut_into_slices(void **state)
@@ -559,6 +614,8 @@ int main(void)
         cmocka_unit_test(after_ten_minutes_down_nothing_is_said_but_what_changed),
         cmocka_unit_test(timer_that_fell_due_while_down_fires_when_settled),
         cmocka_unit_test(timer_that_is_ahead_keeps_its_instant),
+        cmocka_unit_test(stop_keeps_timers_and_what_was_being_said_is_due_at_once),
+        cmocka_unit_test(held_alerts_are_held_again_after_a_second_restart),
         cmocka_unit_test(twenty_thousand_groups_due_at_once_are_cut_into_slices),
         cmocka_unit_test(view_is_shared_until_something_changes),
         cmocka_unit_test(view_shows_groups_with_their_alerts_and_mutes),
