@@ -1,6 +1,15 @@
 # What `cmake --install` and CPack lay out: the programs, their pages and completions, the unit, the default configuration.
 include(GNUInstallDirs)
 
+# For images: the C++ runtime is a tenth of one, and RE2 alone uses it.
+option(TOCSIN_STATIC_CXX "Link RE2 and the C++ runtime statically" OFF)
+if(TOCSIN_STATIC_CXX)
+  find_library(RE2_ARCHIVE libre2.a REQUIRED)
+  set_property(TARGET PkgConfig::RE2 PROPERTY INTERFACE_LINK_LIBRARIES ${RE2_ARCHIVE})
+  target_link_options(tocsin PRIVATE -static-libstdc++ -static-libgcc)
+  target_link_options(tocsinctl PRIVATE -static-libstdc++ -static-libgcc)
+endif()
+
 # Writes docs/configuration.md out of the tables of the configuration.
 add_executable(gen_docs tools/gen_docs.c)
 target_link_libraries(gen_docs PRIVATE ${ALL_LIBRARIES})
