@@ -113,7 +113,7 @@ static bool scan_dir(struct tsdb *db, struct scan *s, struct err *err)
     struct ulid u;
     bool ok = db->fs->list(db->fs, tsdb_dir(db), &names, err);
     for (rest = buf_view(&names); ok && names_next(&rest, &name);) {
-        if (ulid_parse(name, &u))
+        if (block_ulid_parse(name, &u))
             scan_block(db, name, &u, s);
     }
     buf_deinit(&names);
@@ -239,7 +239,7 @@ static bool is_leftover(struct str name)
         if (!str_ends(name, suffixes[i]))
             continue;
         struct str stem = str_of(name.p, name.n - suffixes[i].n);
-        return ulid_parse(stem, &u) || str_starts(stem, STR(NAME_CHUNK_SNAPSHOT)) || str_starts(stem, STR(NAME_CHECKPOINT));
+        return block_ulid_parse(stem, &u) || str_starts(stem, STR(NAME_CHUNK_SNAPSHOT)) || str_starts(stem, STR(NAME_CHECKPOINT));
     }
     return false;
 }

@@ -39,7 +39,7 @@ static bool open_all(struct fs *fs, struct str dir, struct block_list *l, struct
     struct ulid u;
     bool ok = fs->list(fs, dir, &names, err);
     for (rest = buf_view(&names); ok && names_next(&rest, &name);) {
-        if (!ulid_parse(name, &u))
+        if (!block_ulid_parse(name, &u))
             continue;
         struct block *b = block_open(fs, path_set(&path, "%.*s/%.*s", STR_ARG(dir), STR_ARG(name)), err);
         ok = b != NULL;

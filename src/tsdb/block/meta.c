@@ -158,7 +158,7 @@ static void read_stats(struct json_reader *r, struct block_stats *s)
 static void read_ulid(struct json_reader *r, struct ulid *u)
 {
     struct str s;
-    if (jr_str(r, &s) && !ulid_parse(s, u))
+    if (jr_str(r, &s) && !block_ulid_parse(s, u))
         jr_fail(r, "invalid ULID \"%.*s\"", STR_ARG(s));
 }
 

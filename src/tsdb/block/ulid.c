@@ -14,7 +14,7 @@ struct ulid ulid_new(wall_ms now, struct rng *rng)
     return u;
 }
 
-bool ulid_parse(struct str s, struct ulid *u)
+bool block_ulid_parse(struct str s, struct ulid *u)
 {
     if (s.n != ULID_TEXT || s.p[0] > '7')
         return false;

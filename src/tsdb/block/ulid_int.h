@@ -14,7 +14,7 @@ struct ulid {
     char text[ULID_TEXT + 1]; /* NUL-terminated */
 };
 struct ulid ulid_new(wall_ms now, struct rng *rng);
-bool ulid_parse(struct str s, struct ulid *u); /* strict: 26 upper-case characters, the first at most 7 */
+bool block_ulid_parse(struct str s, struct ulid *u); /* strict: 26 upper-case characters, the first at most 7 */
 static inline struct str ulid_str(const struct ulid *u)
 {
     return str_of(u->text, ULID_TEXT);

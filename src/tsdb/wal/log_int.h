@@ -59,6 +59,7 @@ MUST_CHECK bool wal_reader_open(struct wal_reader *r, struct fs *fs, struct str 
  * other codes: the file could not be read. */
 MUST_CHECK bool wal_reader_next(struct wal_reader *r, struct str *record, bool *got, struct err *err);
 void wal_reader_close(struct wal_reader *r);
+void wal_reader_refresh(struct wal_reader *r); /* what was read ahead is read again: the segment has grown */
 
 /* Cuts the log behind the last whole record before the damage: later segments go, the damaged one ends there, padded to a
  * page. `segment` and `record_end` are the reader's. */
@@ -110,6 +111,8 @@ MUST_CHECK bool wal_cut(struct wal *w, struct err *err);
 bool wal_maintain(struct wal *w, struct err *err);
 /* Place where the next record will go, after the pending ones. */
 void wal_position(struct wal *w, uint32_t *segment, uint64_t *offset);
+/* What is surely in the file: the segment being written and its length. */
+void wal_written(struct wal *w, uint32_t *segment, uint64_t *bytes);
 /* Removes segments below `number`. */
 MUST_CHECK bool wal_truncate(struct wal *w, uint32_t number, struct err *err);
 uint64_t wal_dir_bytes(struct fs *fs, struct str dir); /* of all files under it */

@@ -104,6 +104,13 @@ void wal_reader_close(struct wal_reader *r)
     r->page = NULL;
 }
 
+void wal_reader_refresh(struct wal_reader *r)
+{
+    r->buffer_at = r->offset;
+    r->buffer_n = 0;
+    r->file_ended = false;
+}
+
 /* Makes `n` bytes at r->offset available, less at the end of the segment; *p at them, *have how many there are. n does
  * not reach past the page. */
 static bool peek(struct wal_reader *r, size_t n, const uint8_t **p, size_t *have, struct err *err)

@@ -243,6 +243,14 @@ void wal_position(struct wal *w, uint32_t *segment, uint64_t *offset)
     lock_give(&w->lock);
 }
 
+void wal_written(struct wal *w, uint32_t *segment, uint64_t *bytes)
+{
+    lock_take(&w->lock);
+    *segment = w->segment;
+    *bytes = w->at;
+    lock_give(&w->lock);
+}
+
 bool wal_truncate(struct wal *w, uint32_t number, struct err *err)
 {
     struct wal_segments s;
