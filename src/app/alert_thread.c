@@ -26,6 +26,8 @@
 #define SLICE_SLOTS         2000
 #define SNAPSHOT_BYTES_MAX  ((size_t)4 << 30)
 #define SAVED_INTERVAL_MS   15000
+#define TURN_LEAD_MS        3000 /* before a turn comes, enough for a push/pull; then again each TURN_EVERY_MS */
+#define TURN_EVERY_MS       2000
 
 enum journal_type { JOURNAL_SILENCE = 1, JOURNAL_NFLOG = 2, JOURNAL_ALERT = 3 };
 
@@ -64,7 +66,10 @@ struct alert_thread {
     struct mailbox *inbox;
     struct loop_call turn;
     bool turn_due;
-    struct loop_timer step_timer, sync_timer, maintenance_timer, gc_timer, slice_timer, gc_slice_timer;
+    struct loop_timer step_timer, sync_timer, maintenance_timer, gc_timer, slice_timer, gc_slice_timer, turn_timer;
+    void (*on_turn)(void *arg);
+    void *on_turn_arg;
+    mono_ms turn_told; /* when on_turn was called last */
 
     struct alert_store *alerts;
     struct silence_store *silences;
@@ -343,6 +348,33 @@ static void applied(struct alert_thread *t)
     mail_free(m);
 }
 
+static void turn_tick(void *arg)
+{
+    struct alert_thread *t = arg;
+    t->turn_told = loop_now(t->loop);
+    t->on_turn(t->on_turn_arg);
+    turn_soon(t);
+}
+
+static void arm_turn(struct alert_thread *t)
+{
+    mono_ms due = t->on_turn ? dispatch_next_turn(t->dispatch) : MONO_NEVER;
+    mono_ms earliest = mono_add(t->turn_told, TURN_EVERY_MS);
+    if (due.ms == INT64_MAX) {
+        loop_timer_stop(t->loop, &t->turn_timer);
+        return;
+    }
+    due = mono_add(due, -TURN_LEAD_MS);
+    loop_timer_at(t->loop, &t->turn_timer, mono_before(due, earliest) ? earliest : due);
+}
+
+void alert_thread_on_turn(struct alert_thread *t, void (*turn)(void *arg), void *arg)
+{
+    t->on_turn = turn;
+    t->on_turn_arg = arg;
+    arm_turn(t);
+}
+
 /* The end of each turn in which something happened. */
 static void end_turn(void *arg)
 {
@@ -356,6 +388,7 @@ static void end_turn(void *arg)
         loop_timer_stop(t->loop, &t->step_timer);
     else
         loop_timer_at(t->loop, &t->step_timer, due);
+    arm_turn(t);
 }
 
 static void turn_soon(struct alert_thread *t)
@@ -378,7 +411,7 @@ static uint64_t journal_alerts(struct alert_thread *t, const struct dispatch_ale
         enum alert_change change = alerts[i].change;
         if (change == ALERT_OLDER || change == ALERT_REFUSED || change == ALERT_UNKNOWN)
             continue;
-        struct alert_slot *s = alert_store_get(t->alerts, labels_fingerprint(alerts[i].spec->labels));
+        struct alert_slot *s = alerts[i].slot;
         if (!s || (change == ALERT_RESENT && alert_record_append_times(&times, s)))
             continue;
         buf_reset(&t->scratch);
@@ -422,18 +455,8 @@ void alert_thread_merge_alerts(struct alert_thread *t, struct dispatch_alert *al
 
 void alert_thread_merge_times(struct alert_thread *t, fingerprint fp, struct wire_time ends_at, struct wire_time updated_at)
 {
-    struct alert_slot *s = alert_store_get(t->alerts, fp);
-    if (!s || !s->listed)
-        return;
-    const struct alert *a = alert_slot_value(s);
-    struct alert_spec spec = { .labels = a->labels, .annotations = a->annotations, .generator_url = a->generator_url,
-                               .starts_at = a->starts_at, .ends_at = ends_at, .updated_at = updated_at,
-                               .starts_offset_s = a->starts_offset_s, .ends_offset_s = a->ends_offset_s,
-                               .timeout = s->timeout };
-    alert_retain(a);
-    struct dispatch_alert one = { .spec = &spec };
+    struct dispatch_alert one = { .times = { fp, ends_at, updated_at } };
     alert_thread_merge_alerts(t, &one, 1);
-    alert_release(a);
 }
 
 /* ---- silences ---- */
@@ -727,7 +750,7 @@ static bool snapshot_slice(struct alert_thread *t)
         next_phase(t, SNAP_SILENCES);
         return false;
     case SNAP_SILENCES:
-        if (t->replicas[0].encode(t->replicas[0].state, &t->replica_cursor, SLICE_BYTES, &job->files[FILE_SILENCES].bytes))
+        if (silence_store_snapshot(t->silences, &t->replica_cursor, SLICE_BYTES, &job->files[FILE_SILENCES].bytes))
             return false;
         t->encode_seconds[FILE_SILENCES] = stopwatch_seconds(t->phase_watch);
         next_phase(t, SNAP_NFLOG);
@@ -1168,6 +1191,7 @@ static void init_timers(struct alert_thread *t)
     t->gc_timer = (struct loop_timer){ .fire = gc_tick, .arg = t };
     t->slice_timer = (struct loop_timer){ .fire = slice_tick, .arg = t };
     t->gc_slice_timer = (struct loop_timer){ .fire = gc_slice, .arg = t };
+    t->turn_timer = (struct loop_timer){ .fire = turn_tick, .arg = t };
 }
 
 struct alert_thread *alert_thread_start(const struct alert_thread_options *options, const struct alert_thread_hooks *hooks,

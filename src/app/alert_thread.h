@@ -65,6 +65,9 @@ void alert_thread_call(struct alert_thread *t, void (*run)(struct alert_thread *
 const struct replica *alert_thread_replica(struct alert_thread *t, struct str key); /* on the alert thread; or NULL */
 struct alert_store *alert_thread_alerts(struct alert_thread *t);                    /* on the alert thread */
 struct loop *alert_thread_loop(struct alert_thread *t);
+/* On the alert thread: `turn` is called there shortly before a notification that waits for its turn is decided, and again
+ * while others follow: time to hear what peers have sent. */
+void alert_thread_on_turn(struct alert_thread *t, void (*turn)(void *arg), void *arg);
 /* Alerts that a peer told us: merged, journalled. On the alert thread. */
 void alert_thread_merge_alerts(struct alert_thread *t, struct dispatch_alert *alerts, size_t n);
 void alert_thread_merge_times(struct alert_thread *t, fingerprint fp, struct wire_time ends_at, struct wire_time updated_at);

@@ -524,10 +524,18 @@ static void run(void *arg)
     loop_run(m->loop);
 }
 
+/* A peer of upstream's kind sends its log at 1,400 bytes each 200 ms, to one member or another: what it has sent meanwhile is
+ * asked for before it would be sent again. */
+static void before_turn(void *arg)
+{
+    struct mesh_thread *m = arg;
+    (void)gossip_io_compare(m->io);
+}
+
 static void arm_sync(struct alert_thread *t, void *arg)
 {
     struct mesh_thread *m = arg;
-    (void)t;
+    alert_thread_on_turn(t, before_turn, m);
     m->sync_timer = (struct loop_timer){ .fire = sync_tick, .arg = m };
     sync_tick(m);
 }

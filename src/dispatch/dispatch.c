@@ -272,9 +272,6 @@ static void on_event(struct dispatch *d, const struct dispatch_event *ev, struct
     case DISPATCH_CLAIM:
         notifier_hear_claim(d->notifier, d->now, ev->claim);
         break;
-    case DISPATCH_LOGGED:
-        notifier_log_merged(d->notifier, d->now, ev->key);
-        break;
     case DISPATCH_STOP:
         on_stop(d, out);
         break;
@@ -398,6 +395,11 @@ void dispatch_step(struct dispatch *d, mono_ms now, struct wire_time wall, const
     notifier_step(d->notifier, now, wall, SLICE, out);
     take_done(d);
     silencer_step(d->silencer, SLICE);
+}
+
+mono_ms dispatch_next_turn(const struct dispatch *d)
+{
+    return notifier_next_turn(d->notifier);
 }
 
 mono_ms dispatch_deadline(const struct dispatch *d)

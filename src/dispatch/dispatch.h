@@ -86,7 +86,6 @@ enum dispatch_event_kind {
     DISPATCH_PEERS,     /* members, settled */
     DISPATCH_RESULT,    /* result of an attempt */
     DISPATCH_CLAIM,     /* claim, from a peer */
-    DISPATCH_LOGGED,    /* key: a peer's log entry under it was merged */
     DISPATCH_STOP,      /* no more flushes; what is in flight may end and is recorded. A second one cancels it */
 };
 #define DISPATCH_ALERTS_MAX 500 /* new ones take 3 ms */
@@ -100,13 +99,15 @@ struct dispatch_event {
     bool settled;
     const struct notify_result *result;
     const struct claim_message *claim;
-    struct str key;
 };
 /* One step. `now` and `wall` are the same instant. Appends to out. ev NULL is DISPATCH_TIMER. */
 void dispatch_step(struct dispatch *d, mono_ms now, struct wire_time wall, const struct dispatch_event *ev,
                    struct notify_out *out);
 /* When to step again if nothing happens; `now` while there is work left. MONO_NEVER: not by itself. */
 mono_ms dispatch_deadline(const struct dispatch *d);
+/* When the next notification that waits for its turn will be decided; MONO_NEVER: none waits. What peers have logged should
+ * be here by then. */
+mono_ms dispatch_next_turn(const struct dispatch *d);
 /* All stored alerts are routed: the groups are as the configuration says (GET /alerts/groups waits for the first). */
 bool dispatch_loaded(const struct dispatch *d);
 size_t dispatch_groups_count(const struct dispatch *d);

@@ -289,6 +289,30 @@ void exchange_heal(struct gossip *g, const struct node *n)
     push_pull_with(g, n->addr, false, 0);
 }
 
+static bool upstream_alive(const struct gossip *g, const struct node *n, const void *arg)
+{
+    (void)arg;
+    return n != g->self && n->state == GOSSIP_ALIVE && !n->tocsin;
+}
+
+static bool comparing_with(const struct gossip *g, struct gossip_addr to)
+{
+    const struct stream *s;
+    for (size_t at = 0; (s = map64_next(&g->streams, &at)) != NULL;)
+        if (s->role == STREAM_PUSH_PULL && gossip_addr_eq(s->addr, to))
+            return true;
+    return false;
+}
+
+void exchange_compare(struct gossip *g)
+{
+    struct node *picked[GOSSIP_COMPARES_MAX];
+    size_t count = members_pick(g, GOSSIP_COMPARES_MAX, upstream_alive, NULL, picked);
+    for (size_t i = 0; i < count; i++)
+        if (!comparing_with(g, picked[i]->addr))
+            push_pull_with(g, picked[i]->addr, false, 0);
+}
+
 static bool other_alive(const struct gossip *g, const struct node *n, const void *arg)
 {
     (void)arg;

@@ -166,6 +166,9 @@ static void take_event(struct gossip *g, const struct gossip_event *ev)
     case GOSSIP_JOIN:
         exchange_join(g, ev->addr, ev->tag);
         break;
+    case GOSSIP_COMPARE:
+        exchange_compare(g);
+        break;
     case GOSSIP_LEAVE:
         members_leave(g);
         break;

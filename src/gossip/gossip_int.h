@@ -274,6 +274,7 @@ void exchange_start(struct gossip *g);
 void exchange_join(struct gossip *g, struct gossip_addr to, uint64_t tag);
 /* A node that we had lost is back: compare states now, not when the interval happens to choose it. */
 void exchange_heal(struct gossip *g, const struct node *n);
+void exchange_compare(struct gossip *g);
 void exchange_accepted(struct gossip *g, uint64_t id, struct gossip_addr from);
 void exchange_opened(struct gossip *g, uint64_t id);
 void exchange_bytes(struct gossip *g, uint64_t id, struct str bytes);

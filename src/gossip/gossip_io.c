@@ -45,7 +45,7 @@ const struct metric_desc gossip_io_metrics[] = {
 #undef S
 const size_t gossip_io_metrics_count = ARRAY_LEN(gossip_io_metrics);
 
-enum io_mail_kind { MAIL_BROADCAST, MAIL_RELAY, MAIL_SEND, MAIL_STATE, MAIL_LEAVE, MAIL_KEYRING, MAIL_TLS };
+enum io_mail_kind { MAIL_BROADCAST, MAIL_RELAY, MAIL_SEND, MAIL_STATE, MAIL_COMPARE, MAIL_LEAVE, MAIL_KEYRING, MAIL_TLS };
 
 struct io_mail {
     struct mail mail;
@@ -435,6 +435,10 @@ static void on_mail(void *arg, struct mail *mail)
         ev.bytes = buf_view(&m->state);
         gossip_do(io, &ev);
         break;
+    case MAIL_COMPARE:
+        ev.kind = GOSSIP_COMPARE;
+        gossip_do(io, &ev);
+        break;
     case MAIL_LEAVE:
         leave(io);
         break;
@@ -494,6 +498,11 @@ void gossip_io_state_take(struct gossip_io *io, uint64_t tag, struct buf *state)
     *state = (struct buf){ 0 };
     if (!mailbox_post_answer(io->mailbox, &m->mail)) /* I2: only when all is being closed */
         mail_free(m);
+}
+
+bool gossip_io_compare(struct gossip_io *io)
+{
+    return post(io, mail_new(MAIL_COMPARE, STR_EMPTY, STR_EMPTY, STR_EMPTY));
 }
 
 bool gossip_io_leave(struct gossip_io *io)

@@ -57,4 +57,10 @@
 #define GOSSIP_HEALS_BURST    3
 #define GOSSIP_HEALS_EVERY_MS 5000
 
+/* In a mesh with upstream members: push/pulls of one comparison, and the size up to which what they say is passed on to
+ * everybody at once. Upstream itself sends a record three times in all, to whomever: in a mesh of three one of eight records
+ * does not come straight. */
+#define GOSSIP_COMPARES_MAX  8
+#define GOSSIP_RELAY_MEMBERS 8
+
 #endif

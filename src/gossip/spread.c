@@ -9,7 +9,8 @@
  *     burst is not multiplied by the number of its members.
  * Messages under tocsin's own keys go to tocsin members only, by packet or, gathered under BATCH_KEY, by TCP.
  *
- * What is passed on for others (relay) only enters the queue.
+ * What is passed on for others (relay) only enters the queue, except in a small mesh with upstream members: there it is
+ * flushed like a change of our own, since upstream's own gossip is slow and leaves gaps.
  *
  * X1  Slices that a handler of a received message gets point into scratch.plain and scratch.inflated; sending uses the
  *     other scratch buffers, so a handler may send. */
@@ -483,13 +484,21 @@ static void flush_soon(struct gossip *g)
     timer_arm(&g->timers, &g->flush_timer.entry, mono_before(at, g->now) ? g->now : at);
 }
 
+static bool relays_at_once(const struct gossip *g)
+{
+    bool upstream = false;
+    for (size_t i = 0; i < g->nodes_count && !upstream; i++)
+        upstream = any_member(g, g->nodes[i], NULL) && !g->nodes[i]->tocsin;
+    return upstream && g->members_count <= GOSSIP_RELAY_MEMBERS;
+}
+
 void spread_broadcast(struct gossip *g, struct str key, struct str data, bool relay)
 {
     if (key.n == 0 || key.n > GOSSIP_NAME_BYTES_MAX)
         return;
-    if (relay) {
-        if (data.n > GOSSIP_RELAY_BYTES_MAX || gossip_key_is_own(key))
-            return;
+    if (relay && (data.n > GOSSIP_RELAY_BYTES_MAX || gossip_key_is_own(key)))
+        return;
+    if (relay && !relays_at_once(g)) {
         buf_reset(&g->message);
         gossip_part_encode(&g->message, key, data);
         if (g->message.n <= GOSSIP_OVERSIZE_BYTES) {

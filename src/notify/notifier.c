@@ -125,6 +125,8 @@ static void work_remove(struct work_queue *q, struct work *w)
 
 /* ---- Life cycle ---- */
 
+static void log_merged(void *arg, struct str key);
+
 struct notifier *notifier_new(const struct notify_options *options, struct alert_store *alerts,
                               struct silencer *silencer, struct nflog *log, struct rng *rng)
 {
@@ -134,6 +136,7 @@ struct notifier *notifier_new(const struct notify_options *options, struct alert
     nt->silencer = silencer;
     nt->log = log;
     nt->rng = rng;
+    nflog_on_merge(log, log_merged, nt);
     nt->claims = claims_new();
     nt->alone = true;
     nt->done_last = &nt->done;
@@ -203,6 +206,7 @@ void notifier_free(struct notifier *nt)
         notify_flush_free(nt, nt->all);
     ASSERT(nt->by_attempt.count == 0);
     ASSERT(nt->by_claim.count == 0);
+    nflog_on_merge(nt->log, NULL, NULL);
     claims_free(nt->claims);
     members_free(&nt->members);
     map64_deinit(&nt->by_attempt);
@@ -661,9 +665,10 @@ void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_me
     wake_twins(nt, m->key);
 }
 
-void notifier_log_merged(struct notifier *nt, mono_ms now, struct str key)
+/* A peer's entry was taken into the log. */
+static void log_merged(void *arg, struct str key)
 {
-    (void)now;
+    struct notifier *nt = arg;
     uint64_t claim = claim_key(key);
     claims_logged(nt->claims, claim);
     wake_twins(nt, claim);
@@ -700,6 +705,11 @@ void notifier_step(struct notifier *nt, mono_ms now, struct wire_time wall, size
     run_queue(&c); /* what is nearly through goes first, so that little is held in between */
     flush_queue(&c);
     run_queue(&c);
+}
+
+mono_ms notifier_next_turn(const struct notifier *nt)
+{
+    return timer_next(&nt->run_timers);
 }
 
 mono_ms notifier_deadline(const struct notifier *nt)

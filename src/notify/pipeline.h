@@ -212,10 +212,11 @@ void notifier_set_peers(struct notifier *nt, mono_ms now, const struct claim_mem
 void notifier_result(struct notifier *nt, mono_ms now, struct wire_time wall, const struct notify_result *r,
                      struct notify_out *out);
 void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_message *m);
-void notifier_log_merged(struct notifier *nt, mono_ms now, struct str key); /* a peer's entry was taken in */
 
 void notifier_step(struct notifier *nt, mono_ms now, struct wire_time wall, size_t budget, struct notify_out *out);
 mono_ms notifier_deadline(const struct notifier *nt);
+/* When the next of those who wait for their turn, or to try again, looks at the log again; MONO_NEVER: nobody waits. */
+mono_ms notifier_next_turn(const struct notifier *nt);
 
 /* The next flush that is over, or NULL. Its owner reads it, then calls notify_flush_free(). */
 struct notify_flush *notifier_done(struct notifier *nt);
