@@ -80,6 +80,7 @@ struct promql_matching {
 };
 
 struct promql_function; /* functions_int.h */
+struct cached;          /* eval_int.h */
 
 struct promql_selector {
     struct str name; /* outside the braces; empty: none */
@@ -97,6 +98,7 @@ struct promql_node {
     uint32_t start, end; /* byte offsets, end is past the last */
     uint32_t depth;      /* of the tree below, this node included */
     bool invariant;      /* set by the planner: evaluated once, repeated for all steps */
+    struct cached *shared; /* set by the planner: the query says it more than once */
     union {
         struct {
             double value;

@@ -114,9 +114,8 @@ struct promql_result {
     struct arena arena;
 };
 
-/* ERR_INVALID: the expression does not suit a range query. ERR_LIMIT, ERR_CANCELLED, ERR_TIMEOUT: upstream's texts
- * ("query timed out in expression evaluation"). ERR_UNAVAILABLE: execution errors (the caller's 422). ERR_IO, ERR_CORRUPT:
- * storage. On failure *out is NULL. */
+/* ERR_INVALID: an execution error, or a type that a range query does not take. ERR_LIMIT, ERR_CANCELLED, ERR_TIMEOUT:
+ * upstream's texts ("query timed out in expression evaluation"). Others: the storage's. On failure *out is NULL. */
 MUST_CHECK bool promql_run(const struct promql_expr *e, const struct promql_run *run, struct promql_result **out,
                            struct err *err);
 void promql_result_free(struct promql_result *r);

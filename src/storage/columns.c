@@ -24,6 +24,7 @@ void columns_reset(struct columns *c)
 {
     c->n = 0;
     c->hn = 0;
+    c->st = c->hst = NULL;
     if (c->memory_ready)
         arena_reset(&c->memory);
 }

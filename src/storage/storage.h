@@ -48,6 +48,7 @@ struct columns {
     int64_t *ht;                /* histograms, integer ones converted to float */
     struct float_histogram **h; /* in `memory`, until the next columns_reset() */
     size_t hn, h_capacity;
+    const int64_t *st, *hst; /* start times beside t and ht (0: unknown), in `memory`; NULL: the source knows none */
     struct arena memory; /* histograms */
     bool memory_ready;
 };

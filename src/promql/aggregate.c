@@ -1,0 +1,379 @@
+/* Aggregations that fold: each series is added to its group's column as it comes and is gone; what is held is one
+ * accumulator a group and step. quantile keeps its values, because it has to see them together; count_values makes its
+ * groups from values.
+ *
+ * Groups are in order of first appearance. G1: a group that exists has seen at least one cell. */
+#include "promql/eval_int.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/utf8.h"
+
+#include <math.h>
+
+struct group {
+    struct labels labels;
+    bool drop_name;
+    uint8_t *kind; /* bits: 1 floats seen, 2 histograms seen */
+    double *a, *b, *n; /* by operation: sum and compensation, mean and M2, value, count */
+    struct average *avg;
+    struct histogram_total **totals;
+    /* quantile: values of all steps, chained */
+    struct value_list *values;
+};
+struct value_list {
+    double *v;
+    uint32_t n, capacity;
+};
+
+struct folding {
+    struct eval *ev;
+    const struct frame *f;
+    const struct promql_node *node;
+    enum promql_aggregation op;
+    struct map by_labels;
+    struct group **groups;
+    size_t n, capacity;
+    struct buf key;
+    struct str label; /* count_values */
+    bool histograms_ignored;
+};
+
+static struct group *group_of(struct folding *z, const struct column *c, struct labels labels)
+{
+    struct eval *ev = z->ev;
+    struct str key = labels_bytes_buf(&z->key, labels);
+    struct group *g = map_get(&z->by_labels, key);
+    if (g) {
+        g->drop_name |= c->drop_name;
+        return g;
+    }
+    g = ARENA_NEW(ev->a, struct group);
+    g->labels = labels;
+    g->drop_name = c->drop_name;
+    size_t n = z->f->n;
+    bool two = z->op == AGG_SUM || z->op == AGG_STDDEV || z->op == AGG_STDVAR;
+    if (!(g->kind = eval_alloc(ev, n, 1)))
+        return NULL;
+    if (z->op == AGG_AVG) {
+        if (!(g->avg = eval_alloc(ev, n, sizeof *g->avg)))
+            return NULL;
+    } else if (z->op == AGG_QUANTILE) {
+        if (!(g->values = eval_alloc(ev, n, sizeof *g->values)))
+            return NULL;
+    } else if (!(g->a = eval_alloc(ev, n, sizeof *g->a))) {
+        return NULL;
+    }
+    if (two && (!(g->b = eval_alloc(ev, n, sizeof *g->b)) || !(g->n = eval_alloc(ev, n, sizeof *g->n))))
+        return NULL;
+    if (z->n == z->capacity) {
+        size_t capacity = z->capacity ? z->capacity * 2 : 16;
+        struct group **v = eval_alloc(ev, capacity, sizeof(struct group *));
+        if (!v)
+            return NULL;
+        if (z->n)
+            memcpy(v, z->groups, z->n * sizeof(struct group *));
+        z->groups = v;
+        z->capacity = capacity;
+    }
+    z->groups[z->n++] = g;
+    map_put(&z->by_labels, arena_str(ev->a, key), g);
+    return g;
+}
+
+static struct labels grouping_labels(struct folding *z, struct labels ls)
+{
+    const struct promql_node *n = z->node;
+    if (!n->u.aggregate.without && n->u.aggregate.grouping.n == 0)
+        return (struct labels){ NULL, 0 };
+    return labels_project(z->ev, ls, &n->u.aggregate.grouping, !n->u.aggregate.without);
+}
+
+static bool fold_histogram(struct folding *z, struct group *g, size_t i, const struct float_histogram *h)
+{
+    struct eval *ev = z->ev;
+    switch (z->op) {
+    case AGG_COUNT: g->a[i]++; break;
+    case AGG_GROUP: g->a[i] = 1; break;
+    case AGG_SUM:
+    case AGG_AVG:
+        if (!g->totals && !(g->totals = eval_alloc(ev, z->f->n, sizeof(struct histogram_total *))))
+            return false;
+        if (!g->totals[i])
+            g->totals[i] = ARENA_NEW(ev->a, struct histogram_total);
+        histogram_total_add(ev, g->totals[i], h, z->op == AGG_AVG);
+        break;
+    case AGG_MIN:
+    case AGG_MAX:
+    case AGG_STDDEV:
+    case AGG_STDVAR:
+    case AGG_QUANTILE: z->histograms_ignored = true; return true;
+    case AGG_TOPK:
+    case AGG_BOTTOMK:
+    case AGG_COUNT_VALUES:
+    case AGG_LIMITK:
+    case AGG_LIMIT_RATIO: ASSERT(!"folds"); break;
+    }
+    g->kind[i] |= 2;
+    return true;
+}
+
+static bool push_value(struct eval *ev, struct value_list *l, double v)
+{
+    if (l->n == l->capacity) {
+        uint32_t capacity = l->capacity ? l->capacity * 2 : 4;
+        double *grown = eval_alloc(ev, capacity, sizeof *grown);
+        if (!grown)
+            return false;
+        if (l->n)
+            memcpy(grown, l->v, l->n * sizeof *grown);
+        l->v = grown;
+        l->capacity = capacity;
+    }
+    l->v[l->n++] = v;
+    return true;
+}
+
+static void fold_sum(struct group *g, const struct column *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (c->kind[i] != CELL_FLOAT)
+            continue;
+        if (!(g->kind[i] & 1)) {
+            g->a[i] = c->v[i];
+            g->b[i] = 0;
+        } else {
+            struct kahan k = { g->a[i], g->b[i] };
+            kahan_add(&k, c->v[i]);
+            g->a[i] = k.sum;
+            g->b[i] = k.c;
+        }
+        g->kind[i] |= 1;
+    }
+}
+static void fold_extreme(struct group *g, const struct column *c, size_t n, bool max)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (c->kind[i] != CELL_FLOAT)
+            continue;
+        double v = c->v[i], old = g->a[i];
+        if (!(g->kind[i] & 1) || (max ? v > old : v < old) || isnan(old))
+            g->a[i] = v;
+        g->kind[i] |= 1;
+    }
+}
+static void fold_spread(struct group *g, const struct column *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (c->kind[i] != CELL_FLOAT)
+            continue;
+        double v = c->v[i];
+        if (!(g->kind[i] & 1)) {
+            g->a[i] = v;
+            g->b[i] = isnan(v) || isinf(v) ? NAN : 0;
+            g->n[i] = 1;
+        } else {
+            g->n[i]++;
+            double d = v - g->a[i];
+            g->a[i] += d / g->n[i];
+            g->b[i] += d * (v - g->a[i]);
+        }
+        g->kind[i] |= 1;
+    }
+}
+static bool fold_others(struct folding *z, struct group *g, const struct column *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (c->kind[i] != CELL_FLOAT)
+            continue;
+        if (z->op == AGG_COUNT)
+            g->a[i]++;
+        else if (z->op == AGG_GROUP)
+            g->a[i] = 1;
+        else if (z->op == AGG_AVG)
+            average_add(&g->avg[i], c->v[i]);
+        else if (!push_value(z->ev, &g->values[i], c->v[i]))
+            return false;
+        g->kind[i] |= 1;
+    }
+    return true;
+}
+
+static bool fold_one(void *arg, struct column *c)
+{
+    struct folding *z = arg;
+    struct group *g = group_of(z, c, grouping_labels(z, c->labels));
+    size_t n = z->f->n;
+    if (!g)
+        return false;
+    for (size_t i = 0; c->h && i < n; i++)
+        if (c->kind[i] == CELL_HISTOGRAM && !fold_histogram(z, g, i, c->h[i]))
+            return false;
+    switch (z->op) {
+    case AGG_SUM: fold_sum(g, c, n); return true;
+    case AGG_MIN:
+    case AGG_MAX: fold_extreme(g, c, n, z->op == AGG_MAX); return true;
+    case AGG_STDDEV:
+    case AGG_STDVAR: fold_spread(g, c, n); return true;
+    case AGG_AVG:
+    case AGG_COUNT:
+    case AGG_GROUP:
+    case AGG_QUANTILE:
+    case AGG_TOPK:
+    case AGG_BOTTOMK:
+    case AGG_COUNT_VALUES:
+    case AGG_LIMITK:
+    case AGG_LIMIT_RATIO: break;
+    }
+    return fold_others(z, g, c, n);
+}
+
+/* ---- count_values ---- */
+
+static bool count_value(struct folding *z, const struct column *c, size_t i, struct labels base)
+{
+    struct buf text = { 0 };
+    if (c->kind[i] == CELL_HISTOGRAM)
+        float_histogram_write(&text, c->h[i]);
+    else
+        num_write_f64(&text, c->v[i], 'f', -1);
+    struct labels ls = labels_set(z->ev, base, z->label, arena_str(z->ev->a, buf_view(&text)));
+    buf_deinit(&text);
+    struct column marks = { .drop_name = false };
+    struct group *g = group_of(z, &marks, ls);
+    if (!g)
+        return false;
+    g->a[i]++;
+    g->kind[i] |= 1;
+    return true;
+}
+static bool count_values_one(void *arg, struct column *c)
+{
+    struct folding *z = arg;
+    struct labels base = grouping_labels(z, c->labels);
+    for (size_t i = 0; i < z->f->n; i++)
+        if (c->kind[i] != CELL_NONE && !count_value(z, c, i, base))
+            return false;
+    return true;
+}
+
+/* ---- results ---- */
+
+static bool finish_histogram(struct folding *z, struct group *g, size_t i, struct column *out)
+{
+    struct eval *ev = z->ev;
+    uint32_t at = z->node->u.aggregate.expr->start;
+    struct histogram_total *t = g->totals[i];
+    if (g->kind[i] & 1) {
+        note_warning(ev, at, "encountered a mix of histograms and floats for aggregation");
+        return true;
+    }
+    if (t->failed) {
+        note_warning(ev, at, "vector contains a mix of histograms with exponential and custom buckets schemas");
+        return true;
+    }
+    if (t->seen_reset && t->seen_no_reset)
+        note_warning(ev, at, "conflicting counter resets during histogram aggregation");
+    if (t->reconciled)
+        note_info(ev, at, "mismatched custom buckets were reconciled during aggregation");
+    return column_set_histogram(ev, out, z->f->n, i, histogram_total_value(ev, t, z->op == AGG_AVG));
+}
+
+static double finish_float(struct folding *z, struct group *g, size_t i, const double *q)
+{
+    switch (z->op) {
+    case AGG_SUM: return g->a[i] + g->b[i];
+    case AGG_AVG: return average_value(&g->avg[i]);
+    case AGG_STDVAR: return g->b[i] / g->n[i];
+    case AGG_STDDEV: return sqrt(g->b[i] / g->n[i]);
+    case AGG_QUANTILE: return math_quantile(q[i], g->values[i].v, g->values[i].n);
+    case AGG_COUNT:
+    case AGG_MIN:
+    case AGG_MAX:
+    case AGG_GROUP:
+    case AGG_COUNT_VALUES:
+    case AGG_TOPK:
+    case AGG_BOTTOMK:
+    case AGG_LIMITK:
+    case AGG_LIMIT_RATIO: break;
+    }
+    return g->a[i];
+}
+
+static bool finish_groups(struct folding *z, const double *q, column_emit *emit, void *arg)
+{
+    size_t n = z->f->n;
+    struct column *out = z->n ? column_new(z->ev, n) : NULL;
+    for (size_t k = 0; k < z->n; k++) {
+        struct group *g = z->groups[k];
+        if (!out || !eval_poll(z->ev))
+            return false;
+        column_clear(out, n);
+        out->labels = g->labels;
+        out->drop_name = g->drop_name;
+        for (size_t i = 0; i < n; i++) {
+            if (g->totals && g->totals[i]) {
+                if (!finish_histogram(z, g, i, out))
+                    return false;
+            } else if (g->kind[i]) {
+                column_set(out, i, finish_float(z, g, i, q));
+            }
+        }
+        size_t cost = column_cost(out, n);
+        if (cost && (!eval_count(z->ev, cost) || !emit(arg, out)))
+            return false;
+    }
+    return true;
+}
+
+/* One warning for NaN, one for the largest above 1, one for the smallest below 0. */
+static void warn_quantiles(struct eval *ev, const double *q, size_t n, uint32_t at)
+{
+    double lo = 0, hi = 1;
+    bool nan = false;
+    for (size_t i = 0; i < n; i++) {
+        nan |= isnan(q[i]);
+        lo = q[i] < lo ? q[i] : lo;
+        hi = q[i] > hi ? q[i] : hi;
+    }
+    const double bad[] = { NAN, hi, lo };
+    const bool is[] = { nan, hi > 1, lo < 0 };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct buf b = { 0 };
+        if (is[i])
+            note_warning(ev, at, "quantile value should be between 0 and 1, got %.*s", STR_ARG(note_number(&b, bad[i])));
+        buf_deinit(&b);
+    }
+}
+
+bool aggregate_eval(struct eval *ev, const struct frame *f, const struct promql_node *n, column_emit *emit, void *arg)
+{
+    struct folding z = { .ev = ev, .f = f, .node = n, .op = n->u.aggregate.op };
+    double *q = NULL;
+    size_t before = ev->samples;
+    const struct promql_node *param = n->u.aggregate.param;
+    if (z.op == AGG_QUANTILE) {
+        if (!(q = eval_scalar_new(ev, f, param)))
+            return false;
+        warn_quantiles(ev, q, f->n, param->start);
+    }
+    if (z.op == AGG_COUNT_VALUES) {
+        z.label = promql_unparen(param)->u.string.value;
+        if (!label_name_is_utf8(z.label)) {
+            struct buf b = { 0 };
+            go_quote(&b, z.label);
+            eval_fail(ev, "invalid label name %.*s", STR_ARG(buf_view(&b)));
+            buf_deinit(&b);
+            return false;
+        }
+    }
+    bool ok = eval_vector(ev, f, n->u.aggregate.expr, z.op == AGG_COUNT_VALUES ? count_values_one : fold_one, &z);
+    eval_uncount(ev, before);
+    if (ok && z.histograms_ignored)
+        note_info(ev, n->u.aggregate.expr->start, "ignored histogram in %.*s aggregation",
+                  STR_ARG(promql_aggregation_text(z.op)));
+    ok = ok && finish_groups(&z, q, emit, arg);
+    map_deinit(&z.by_labels);
+    buf_deinit(&z.key);
+    return ok;
+}
