@@ -380,8 +380,8 @@ static bool put_fields(struct send_attempt *at, const struct jira_config *c, str
         struct send_body b;
         struct err err = { 0 };
         const struct yaml_node *key = c->fields->pairs[i].key;
-        if (key->kind != YAML_STRING && key->kind != YAML_TIMESTAMP)
-            continue;
+        if (key->kind == YAML_NULL || key->kind == YAML_SEQUENCE || key->kind == YAML_MAPPING)
+            continue; /* other scalars are names as they are written: 10001 */
         send_body_init(&b);
         if (!send_tree_json(r, c->fields->pairs[i].value, &b.json, &err)) {
             send_body_drop(&b);

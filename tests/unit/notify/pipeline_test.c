@@ -481,8 +481,6 @@ static void position_delays_and_an_entry_from_a_peer_suppresses(void **state)
     struct replica from = nflog_replica(peer.log), to = nflog_replica(w.log);
     replica_encode_all(&from, &state_bytes);
     to.merge(w.log, wall(&w), buf_view(&state_bytes), 10, NULL, NULL);
-    notifier_log_merged(w.nt, w.now, STR("{}:{}:r/webhook/0"));
-    step(&w);
     advance(&w, 100);
     assert_int_equal(w.attempts_count, 0);
     assert_int_equal(outcome(&w), 1);
@@ -518,6 +516,33 @@ static void claim_is_announced_and_a_peers_failure_passes_the_turn(void **state)
     assert_int_equal(w.attempts_count, 2);
     answer(&w, 1, SEND_DONE, "");
     assert_int_equal(outcome(&w), 1);
+    end(&w);
+}
+
+/* Whoever waits over a claim need not wait for its bound when the log says that the holder got through. */
+static void entry_from_a_peer_ends_the_wait_for_its_claim(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    peers(&w, 3, 1, true);
+    flush(&w, put(&w, "A", 3600 * 1000));
+    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), 1 };
+    notifier_hear_claim(w.nt, w.now, &m);
+    advance(&w, 20000);
+    const uint64_t hash = labels_nflog_hash(alert_store_next(w.alerts, &(uint32_t){ 0 })->value->labels);
+    struct nflog *peer = nflog_new(3600 * 1000);
+    struct nflog_entry e = { .group_key = STR("{}:{}"), .receiver = { STR("r"), STR("webhook"), 0 }, .firing = &hash,
+                             .firing_count = 1 };
+    struct buf record = { 0 };
+    nflog_log(peer, wall(&w), &e, 3600 * 1000, &record);
+    struct replica row = nflog_replica(w.log);
+    row.merge(w.log, wall(&w), buf_view(&record), 1, NULL, NULL);
+    step(&w);
+    assert_int_equal(w.attempts_count, 0);
+    assert_int_equal(outcome(&w), 1);
+    nflog_free(peer);
+    buf_deinit(&record);
     end(&w);
 }
 
@@ -615,6 +640,7 @@ int main(void)
         cmocka_unit_test(unsettled_cluster_waits_until_it_is_settled_or_too_late),
         cmocka_unit_test(position_delays_and_an_entry_from_a_peer_suppresses),
         cmocka_unit_test(claim_is_announced_and_a_peers_failure_passes_the_turn),
+        cmocka_unit_test(entry_from_a_peer_ends_the_wait_for_its_claim),
         cmocka_unit_test(dedup_is_asked_again_before_every_retry),
         cmocka_unit_test(abandoned_attempt_is_still_logged_and_blocks_its_key),
         cmocka_unit_test(abandoned_flush_that_waits_ends_at_once),

@@ -109,6 +109,19 @@ static void the_cloud_is_searched_by_version_3_and_wants_documents(void **state)
     drive_end(&d);
 }
 
+static void fields_are_named_as_they_are_written(void **state)
+{
+    struct drive d;
+    (void)state;
+    drive_begin(&d, RECEIVER_JIRA, BASE "fields: {10001: '{{ len .Alerts }}', y: [a], '{{ 1 }}': {on: dropped, k: v}}\n", false);
+    assert_int_equal(drive_start(&d), SEND_REQUEST);
+    assert_int_equal(drive_answer(&d, 200, "{}"), SEND_REQUEST);
+    assert_true(body_has(&d, "{\"10001\":2,"));
+    assert_true(body_has(&d, "\"y\":[\"a\"]"));
+    assert_true(body_has(&d, "\"{{ 1 }}\":{\"k\":\"v\"}"));
+    drive_end(&d);
+}
+
 static void failures_say_what_was_tried(void **state)
 {
     struct drive d;
@@ -141,6 +154,7 @@ int main(void)
         cmocka_unit_test(updates_can_spare_fields),
         cmocka_unit_test(searches_consider_what_may_be_reopened),
         cmocka_unit_test(the_cloud_is_searched_by_version_3_and_wants_documents),
+        cmocka_unit_test(fields_are_named_as_they_are_written),
         cmocka_unit_test(failures_say_what_was_tried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
