@@ -142,6 +142,8 @@ static double whole_midpoint(const struct float_histogram *h, const struct histo
 static struct kept cut(const struct float_histogram *h, const struct histogram_bucket *b, double v, bool upper)
 {
     bool custom = h->schema == HISTOGRAM_SCHEMA_CUSTOM;
+    if (custom && isinf(b->lower) && isinf(b->upper))
+        return (struct kept){ isinf(v) && (v > 0) == upper ? b->count : 0, 0 };
     if (custom && isinf(b->lower) && b->lower < 0)
         return cut_first_custom(b, v, upper);
     if (custom && isinf(b->upper))

@@ -153,6 +153,7 @@ void notes_finish(struct eval *ev, bool warnings, struct str_list *out)
 
 struct str note_number(struct buf *b, double v)
 {
+    buf_reset(b);
     num_write_f64(b, v, 'g', -1);
     return buf_view(b);
 }

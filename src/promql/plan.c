@@ -212,10 +212,19 @@ struct sharing {
     struct eval *ev;
     struct buf text;
 };
+/* What the text does not show: how each selector is to be read. */
+static bool append_modes(void *arg, const struct promql_node *n)
+{
+    if (n->kind == NODE_SELECTOR)
+        buf_byte(arg, (char)('0' + n->u.selector.stats_only + 2 * n->u.selector.with_times + 4 * n->u.selector.with_starts));
+    return true;
+}
 static struct cached *share_entry(struct sharing *s, const struct promql_node *n)
 {
     buf_reset(&s->text);
     promql_print(&s->text, n);
+    buf_byte(&s->text, '#');
+    promql_walk(n, append_modes, &s->text);
     struct cached *c = map_get(&s->ev->cache, buf_view(&s->text));
     if (!c) {
         c = ARENA_NEW(s->ev->a, struct cached);

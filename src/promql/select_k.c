@@ -255,34 +255,33 @@ static double ratio_hash(struct labels ls, struct buf *b)
     return (double)XXH64(b->p ? b->p : "", b->n, 0) / (double)UINT64_MAX;
 }
 
-static void warn_ratios(struct eval *ev, const double *r, size_t n, uint32_t at)
+/* NaN is an error; what is outside [-1, 1] is capped, with a warning for the worst of either side. */
+static bool check_ratios(struct eval *ev, double *r, size_t n, uint32_t at)
 {
     double lo = -1, hi = 1;
     for (size_t i = 0; i < n; i++) {
+        if (isnan(r[i]))
+            return eval_fail(ev, "Ratio value is NaN");
         lo = r[i] < lo ? r[i] : lo;
         hi = r[i] > hi ? r[i] : hi;
+        r[i] = r[i] > 1 ? 1 : r[i] < -1 ? -1 : r[i];
     }
     struct buf b = { 0 };
     if (hi > 1)
         note_warning(ev, at, "ratio value should be between -1 and 1, got %.*s, capping to 1", STR_ARG(note_number(&b, hi)));
-    buf_reset(&b);
     if (lo < -1)
         note_warning(ev, at, "ratio value should be between -1 and 1, got %.*s, capping to -1", STR_ARG(note_number(&b, lo)));
     buf_deinit(&b);
+    return true;
 }
 
-static bool ratio_eval(struct choosing *z, double *r, column_emit *emit, void *arg)
+static bool ratio_eval(struct choosing *z, const double *r, column_emit *emit, void *arg)
 {
     struct eval *ev = z->ev;
     size_t n = z->f->n;
     uint8_t **marks = eval_alloc(ev, z->in.n, sizeof(uint8_t *));
     if (!marks)
         return false;
-    for (size_t i = 0; i < n; i++) {
-        if (isnan(r[i]))
-            return eval_fail(ev, "Ratio value is NaN");
-        r[i] = r[i] > 1 ? 1 : r[i] < -1 ? -1 : r[i];
-    }
     struct buf b = { 0 };
     bool ok = true;
     for (size_t s = 0; s < z->in.n && ok; s++) {
@@ -304,9 +303,8 @@ bool select_k_eval(struct eval *ev, const struct frame *f, const struct promql_n
     bool empty = false;
     if (!param)
         return false;
-    if (op == AGG_LIMIT_RATIO)
-        warn_ratios(ev, param, f->n, n->u.aggregate.param->start);
-    else if (!check_k(ev, param, f->n, &empty))
+    if (op == AGG_LIMIT_RATIO ? !check_ratios(ev, param, f->n, n->u.aggregate.param->start)
+                              : !check_k(ev, param, f->n, &empty))
         return false;
     if (empty)
         return true;

@@ -631,7 +631,7 @@ bool fn_histogram_quantile(struct eval *ev, const struct frame *f, const struct 
     struct promql_node *const *args = n->u.call.args;
     struct bucket_call k = { .g = { .ev = ev, .f = f, .at = args[1]->start }, .emit = emit, .arg = arg };
     bool ok = (k.q = eval_scalar_new(ev, f, args[0])) != NULL && bucket_call_begin(&k, args[1]);
-    if (ok && k.g.n)
+    if (ok)
         warn_quantile(ev, k.q, f->n, args[0]->start);
     ok = ok && bucket_call_all(&k, STR_EMPTY, STR_EMPTY);
     bucket_call_end(&k);
@@ -703,7 +703,7 @@ bool fn_histogram_quantiles(struct eval *ev, const struct frame *f, const struct
         double *q = eval_scalar_new(ev, f, args[i]);
         ok = q != NULL;
         k.q = q;
-        if (ok && k.g.n)
+        if (ok)
             warn_quantile(ev, q, f->n, args[i]->start);
         for (size_t g = 0; g < k.g.n && ok; g++)
             ok = quantiles_one(&k, label, q, g);
