@@ -524,8 +524,9 @@ static void run(void *arg)
     loop_run(m->loop);
 }
 
-/* A peer of upstream's kind sends its log at 1,400 bytes each 200 ms, to one member or another: what it has sent meanwhile is
- * asked for before it would be sent again. */
+/* Somebody waits, so nothing was heard of who goes first: it is dead or slow, or its word was lost. A peer of upstream's kind
+ * sends its log at 1,400 bytes each 200 ms, to one member or another. What was sent meanwhile is asked for before it would be
+ * sent again. */
 static void before_turn(void *arg)
 {
     struct mesh_thread *m = arg;

@@ -289,10 +289,9 @@ void exchange_heal(struct gossip *g, const struct node *n)
     push_pull_with(g, n->addr, false, 0);
 }
 
-static bool upstream_alive(const struct gossip *g, const struct node *n, const void *arg)
+static bool kind_alive(const struct gossip *g, const struct node *n, const void *tocsin)
 {
-    (void)arg;
-    return n != g->self && n->state == GOSSIP_ALIVE && !n->tocsin;
+    return n != g->self && n->state == GOSSIP_ALIVE && n->tocsin == *(const bool *)tocsin;
 }
 
 static bool comparing_with(const struct gossip *g, struct gossip_addr to)
@@ -306,8 +305,10 @@ static bool comparing_with(const struct gossip *g, struct gossip_addr to)
 
 void exchange_compare(struct gossip *g)
 {
-    struct node *picked[GOSSIP_COMPARES_MAX];
-    size_t count = members_pick(g, GOSSIP_COMPARES_MAX, upstream_alive, NULL, picked);
+    static const bool upstream = false, tocsin = true;
+    struct node *picked[GOSSIP_COMPARES_UPSTREAM + GOSSIP_COMPARES_TOCSIN];
+    size_t count = members_pick(g, GOSSIP_COMPARES_UPSTREAM, kind_alive, &upstream, picked);
+    count += members_pick(g, GOSSIP_COMPARES_TOCSIN, kind_alive, &tocsin, picked + count);
     for (size_t i = 0; i < count; i++)
         if (!comparing_with(g, picked[i]->addr))
             push_pull_with(g, picked[i]->addr, false, 0);

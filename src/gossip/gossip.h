@@ -119,7 +119,7 @@ enum gossip_event_kind {
     GOSSIP_SEND,            /* key, bytes: tell the node `name` only, which must be a tocsin */
     GOSSIP_STATE,           /* answer to GOSSIP_NEED_STATE `tag`: bytes = a serialised FullState */
     GOSSIP_JOIN,            /* push/pull with addr, Join = true; answered by GOSSIP_JOINED `tag` */
-    GOSSIP_COMPARE,         /* push/pull with the members that are no tocsin (GOSSIP_COMPARES_MAX of them), none: nothing */
+    GOSSIP_COMPARE,         /* push/pull with the members that are no tocsin, and some that are: what was missed is needed now */
     GOSSIP_LEAVE,           /* say good-bye; answered by GOSSIP_LEFT */
     GOSSIP_KEYRING,         /* keyring replaces the present one (taken over) */
 };

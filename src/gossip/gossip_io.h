@@ -83,7 +83,7 @@ bool gossip_io_broadcast(struct gossip_io *io, struct str key, struct str bytes,
 bool gossip_io_send(struct gossip_io *io, struct str name, struct str key, struct str bytes); /* to one tocsin member */
 /* The answer to need_state; never refused. The buffer is emptied: its memory goes over. */
 void gossip_io_state_take(struct gossip_io *io, uint64_t tag, struct buf *state);
-bool gossip_io_compare(struct gossip_io *io); /* push/pull with the members that are no tocsin, now */
+bool gossip_io_compare(struct gossip_io *io); /* gossip.h, GOSSIP_COMPARE */
 bool gossip_io_leave(struct gossip_io *io);
 bool gossip_io_set_keyring(struct gossip_io *io, struct gossip_keyring *keyring); /* taken over if true */
 bool gossip_io_set_tls(struct gossip_io *io, struct tls_client *client, struct tls_server *server); /* retained */

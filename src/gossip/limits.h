@@ -57,10 +57,12 @@
 #define GOSSIP_HEALS_BURST    3
 #define GOSSIP_HEALS_EVERY_MS 5000
 
-/* In a mesh with upstream members: push/pulls of one comparison, and the size up to which what they say is passed on to
- * everybody at once. Upstream itself sends a record three times in all, to whomever: in a mesh of three one of eight records
- * does not come straight. */
-#define GOSSIP_COMPARES_MAX  8
+/* Push/pulls of one comparison: with upstream members, of which each may have told only another one, and with tocsin members,
+ * which have told everybody. */
+#define GOSSIP_COMPARES_UPSTREAM 8
+#define GOSSIP_COMPARES_TOCSIN   2
+/* The mesh with upstream members in which what they say is passed on to everybody at once. Upstream itself sends a record three
+ * times in all, to whomever: in a mesh of three one of eight records does not come straight. */
 #define GOSSIP_RELAY_MEMBERS 8
 
 #endif

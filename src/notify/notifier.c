@@ -671,6 +671,8 @@ static void log_merged(void *arg, struct str key)
     struct notifier *nt = arg;
     uint64_t claim = claim_key(key);
     claims_logged(nt->claims, claim);
+    for (struct run *t = map64_get(&nt->by_claim, claim); t; t = t->same)
+        t->logged = true;
     wake_twins(nt, claim);
 }
 

@@ -34,6 +34,7 @@ struct run {
     struct run *same, **same_prev; /* runs with this claim key */
     size_t stage;             /* in the table */
     bool begun;               /* the wait stage has been entered */
+    bool logged;              /* a peer's entry came under its key since it was decided */
     bool counted;             /* passed dedup once: alertmanager_notifications_total */
     bool over, ok;
     mono_ms begun_at;

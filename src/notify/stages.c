@@ -193,6 +193,44 @@ static bool twin_in_flight(const struct run *r)
     return false;
 }
 
+static const uint64_t *sorted_copy(struct arena *a, const uint64_t *v, size_t n)
+{
+    uint64_t *copy = arena_alloc_array(a, n, sizeof *copy);
+    if (n)
+        memcpy(copy, v, n * sizeof *v);
+    notify_sort_hashes(a, copy, n);
+    return copy;
+}
+
+static void spend(struct stage_call *c, size_t n)
+{
+    *c->budget -= n < *c->budget ? n : *c->budget;
+}
+
+/* What the log says now; *entry is zero if nothing is logged. */
+static enum notify_reason decide(struct stage_call *c, const struct run *r, struct nflog_entry *entry)
+{
+    const struct notify_flush *f = r->flush;
+    *entry = (struct nflog_entry){ .timestamp = WIRE_TIME_ZERO };
+    bool has_entry = nflog_query(c->nt->log, &c->nt->scratch, r->key, entry);
+    struct notify_question q = {
+        .firing = f->firing, .firing_count = f->firing_count,
+        .resolved = f->resolved, .resolved_count = f->resolved_count,
+        .held = f->held, .held_count = f->held_count,
+        .has_entry = has_entry,
+        .entry_firing = sorted_copy(&c->nt->scratch, entry->firing, entry->firing_count),
+        .entry_firing_count = entry->firing_count,
+        .entry_resolved = sorted_copy(&c->nt->scratch, entry->resolved, entry->resolved_count),
+        .entry_resolved_count = entry->resolved_count,
+        .entry_timestamp = entry->timestamp,
+        .send_resolved = r->integration->send_resolved,
+        .now = f->tick,
+        .repeat_interval_ms = f->repeat_interval_ms,
+    };
+    spend(c, 1 + (f->left + entry->firing_count + entry->resolved_count) / 4);
+    return notify_decide(&q);
+}
+
 static enum stage_result stage_wait(struct stage_call *c, struct run *r)
 {
     struct notifier *nt = c->nt;
@@ -214,22 +252,14 @@ static enum stage_result stage_wait(struct stage_call *c, struct run *r)
         turn = r->flush->deadline; /* woken when that has ended */
     if (!mono_before(c->now, turn))
         return STAGE_PASS;
+    if (r->logged) { /* by a peer, meanwhile: perhaps there is nothing left to wait for */
+        struct nflog_entry entry;
+        r->logged = false;
+        if (decide(c, r, &entry) == NOTIFY_REASON_NONE)
+            return STAGE_END;
+    }
     timer_arm(&nt->run_timers, &r->timer, mono_min(turn, r->flush->deadline));
     return STAGE_WAIT;
-}
-
-static const uint64_t *sorted_copy(struct arena *a, const uint64_t *v, size_t n)
-{
-    uint64_t *copy = arena_alloc_array(a, n, sizeof *copy);
-    if (n)
-        memcpy(copy, v, n * sizeof *v);
-    notify_sort_hashes(a, copy, n);
-    return copy;
-}
-
-static void spend(struct stage_call *c, size_t n)
-{
-    *c->budget -= n < *c->budget ? n : *c->budget;
 }
 
 static void begin_build(struct run *r, const struct nflog_entry *entry);
@@ -238,24 +268,8 @@ static bool build(struct stage_call *c, struct run *r);
 static enum stage_result stage_dedup(struct stage_call *c, struct run *r)
 {
     struct notify_flush *f = r->flush;
-    struct nflog_entry entry = { .timestamp = WIRE_TIME_ZERO };
-    bool has_entry = nflog_query(c->nt->log, &c->nt->scratch, r->key, &entry);
-    struct notify_question q = {
-        .firing = f->firing, .firing_count = f->firing_count,
-        .resolved = f->resolved, .resolved_count = f->resolved_count,
-        .held = f->held, .held_count = f->held_count,
-        .has_entry = has_entry,
-        .entry_firing = sorted_copy(&c->nt->scratch, entry.firing, entry.firing_count),
-        .entry_firing_count = entry.firing_count,
-        .entry_resolved = sorted_copy(&c->nt->scratch, entry.resolved, entry.resolved_count),
-        .entry_resolved_count = entry.resolved_count,
-        .entry_timestamp = entry.timestamp,
-        .send_resolved = r->integration->send_resolved,
-        .now = f->tick,
-        .repeat_interval_ms = f->repeat_interval_ms,
-    };
-    enum notify_reason why = notify_decide(&q);
-    spend(c, 1 + (f->left + entry.firing_count + entry.resolved_count) / 4);
+    struct nflog_entry entry;
+    enum notify_reason why = decide(c, r, &entry);
     if (why == NOTIFY_REASON_NONE)
         return STAGE_END;
     if (!r->counted) {
