@@ -1,4 +1,7 @@
 # What `cmake --install` and CPack lay out: the programs, their pages and completions, the unit, the default configuration.
+if(CMAKE_INSTALL_PREFIX_INITIALIZED_TO_DEFAULT)
+  set(CMAKE_INSTALL_PREFIX /usr CACHE PATH "Where it is installed" FORCE)
+endif()
 include(GNUInstallDirs)
 
 # For images: the C++ runtime is a tenth of one, and RE2 alone uses it.
@@ -45,7 +48,6 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME tocsin)
 set(CPACK_PACKAGE_CONTACT "The tocsin maintainers <maintainers@tocsin.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "highly available alert cluster, compatible with Alertmanager")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
