@@ -536,7 +536,7 @@ static struct labels route_labels(void *arg, struct arena *arena, const struct d
     n->external_url = v->receivers->external_url;
     n->now = v->now;
     struct template_renderer *r = template_renderer_new(gen->templates);
-    struct labels out = render_route_labels(r, arena, n, NULL, NULL);
+    struct labels out = render_route_labels(r, arena, n, zones_hook, NULL, NULL);
     out = labels_copy(arena, out);
     template_renderer_free(r);
     notification_release(n);

@@ -9,6 +9,8 @@
 #include "io/zones.h"
 #include "notify/default_templates.h"
 
+#include <stdlib.h>
+
 #define SECRET_FILE_BYTES_MAX    (1024 * 1024)
 
 static void destroy(void *context)
@@ -26,6 +28,12 @@ static void destroy(void *context)
 static bool read_secret(struct str path, struct buf *out, struct err *err)
 {
     return fs_read_file(fs_posix(), path, SECRET_FILE_BYTES_MAX, out, err);
+}
+
+static struct str environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value ? str_c(value) : STR_EMPTY;
 }
 
 static bool parse_templates(struct generation *g, struct fs *fs, struct err *err)
@@ -117,7 +125,7 @@ struct generation *generation_new(struct config *config, const struct generation
     }
     g->env = (struct receiver_env){ .templates = g->templates, .hostname = arena_str(&g->arena, options->hostname),
                                     .user_agent = arena_str(&g->arena, options->user_agent), .read_file = read_secret,
-                                    .zone = zones_hook };
+                                    .environment = environment, .zone = zones_hook };
     g->dispatch.routes = g->routes;
     g->dispatch.receivers = &g->receivers;
     g->dispatch.resolve_timeout_ms = config->resolve_timeout_ms;

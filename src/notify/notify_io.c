@@ -5,8 +5,8 @@
  *
  * Route labels are rendered once per attempt, before the first step. Renderers are kept per template set, so that a
  * configuration's texts are compiled once; the set of a generation that nobody sends for any more is let go.
- * Time zones that templates name are loaded when they do, and kept.
- * Bounds: ATTEMPT_ARENA_MAX of memory per attempt, STEPS_MAX requests, ZONES_MAX zones. */
+ * Bounds: STEPS_MAX requests per attempt; its memory by the notification's size, SEND_TEXT_BYTES_MAX of rendered texts and
+ * SEND_RESPONSE_BYTES_MAX per answer. */
 #include "notify/notify_io.h"
 
 #include "base/log.h"
@@ -15,19 +15,13 @@
 #include "base/stopwatch.h"
 #include "io/clock_io.h"
 #include "io/dns.h"
-#include "io/fs_posix.h"
 #include "io/http_client.h"
 #include "io/smtp_client.h"
-#include "model/timezone.h"
 #include "notify/render_data.h"
 #include "notify/send.h"
 
-#include <stdlib.h>
-
-#define ATTEMPT_ARENA_MAX ((size_t)256 << 20)
-#define STEPS_MAX         64
-#define RENDERERS_MAX     8
-#define ZONES_MAX         64
+#define STEPS_MAX     64
+#define RENDERERS_MAX 8
 
 struct running {
     struct notify_io *io;
@@ -59,8 +53,6 @@ struct notify_io {
     struct map64 running; /* by attempt id */
     struct cached_renderer renderers[RENDERERS_MAX];
     uint64_t clock;
-    struct zone *local, *zones[ZONES_MAX];
-    size_t zones_count;
     struct send_cache *cache;
 };
 
@@ -82,26 +74,6 @@ static struct template_renderer *renderer_for(struct notify_io *io, const struct
         template_renderer_free(oldest->renderer);
     *oldest = (struct cached_renderer){ env->templates, template_renderer_new(env->templates), ++io->clock };
     return oldest->renderer;
-}
-
-/* A zone by name; past ZONES_MAX names templates get none. */
-static struct zone *zone_by_name(void *arg, struct str name)
-{
-    struct notify_io *io = arg;
-    struct err err = { 0 };
-    if (!io->local) {
-        const char *tz = getenv("TZ");
-        io->local = zone_load_local(fs_posix(), tz != NULL, str_c(tz));
-    }
-    if (str_eq(name, STR("Local")))
-        return io->local;
-    for (size_t i = 0; i < io->zones_count; i++)
-        if (str_eq(zone_name(io->zones[i]), name))
-            return io->zones[i];
-    struct zone *z = io->zones_count < ZONES_MAX ? zone_load(fs_posix(), name, io->local, &err) : NULL;
-    if (z)
-        io->zones[io->zones_count++] = z;
-    return z;
 }
 
 static void route_label_failed(void *arg, struct str name, const struct err *err)
@@ -216,7 +188,8 @@ static void begin(struct running *r)
 {
     r->at.renderer = renderer_for(r->io, r->at.env);
     r->at.route_labels = r->a.n->route_labels.n
-                             ? render_route_labels(r->at.renderer, &r->arena, r->a.n, route_label_failed, r)
+                             ? render_route_labels(r->at.renderer, &r->arena, r->a.n, r->at.env->zone,
+                                                   route_label_failed, r)
                              : (struct labels){ 0 };
     advance(r, NULL);
 }
@@ -227,9 +200,9 @@ void notify_io_attempt(struct notify_io *io, const struct notify_attempt *a)
     r->io = io;
     r->a = *a;
     r->watch = stopwatch_start();
-    arena_init(&r->arena, ATTEMPT_ARENA_MAX);
+    arena_init(&r->arena, ARENA_NO_LIMIT);
     r->at = (struct send_attempt){ .env = io->o.env(a->receivers), .row = a->integration->row,
-                                   .config = a->integration->config, .n = a->n, .zone = zone_by_name, .zone_arg = io,
+                                   .config = a->integration->config, .n = a->n,
                                    .cache = io->cache, .arena = &r->arena };
     r->at.data_count = a->n->data_count;
     r->at.data = arena_alloc_array(&r->arena, a->n->data_count, sizeof *r->at.data);
@@ -289,9 +262,6 @@ void notify_io_free(struct notify_io *io)
     for (size_t i = 0; i < RENDERERS_MAX; i++)
         if (io->renderers[i].renderer)
             template_renderer_free(io->renderers[i].renderer);
-    for (size_t i = 0; i < io->zones_count; i++)
-        zone_release(io->zones[i]);
-    zone_release(io->local);
     send_cache_free(io->cache);
     map64_deinit(&io->running);
     buf_deinit(&io->user_agent);

@@ -69,14 +69,12 @@ struct send_cache;
 struct template_set;
 struct template_renderer;
 struct zone;
-struct zone;
 struct receiver_env { /* what all attempts of a configuration share */
     struct template_set *templates;
     struct str hostname, user_agent;
     bool (*read_file)(struct str path, struct buf *out, struct err *err); /* *_file fields, at each attempt */
     struct str (*environment)(const char *name); /* of the process, for cloud credentials; NULL: empty */
-    struct zone *(*zone)(void *arg, struct str name); /* template_hooks.zone; arg is not used */
-    void *cache; /* rows' memory between attempts: tokens (send.h) */
+    struct zone *(*zone)(void *arg, struct str name); /* template_hooks.zone, without arg; NULL: UTC only */
 };
 
 struct send_attempt {
@@ -86,8 +84,6 @@ struct send_attempt {
     const struct notification *n;
     struct template_renderer *renderer; /* of env->templates, on the send thread: texts are compiled once */
     struct labels route_labels;         /* rendered (notify_io.c does it once per attempt) */
-    struct zone *(*zone)(void *arg, struct str name); /* for templates; NULL: UTC only */
-    void *zone_arg;
     struct send_cache *cache; /* rows' memory between attempts: tokens (send.h); may be NULL */
     struct arena *arena; /* lives as long as the attempt */
     struct wire_time now; /* wall clock of the attempt */

@@ -476,6 +476,7 @@ void render_data_from(struct arena *a, const struct notification *n, size_t aler
 }
 
 struct labels render_route_labels(struct template_renderer *r, struct arena *a, const struct notification *n,
+                                  struct zone *(*zone)(void *arg, struct str name),
                                   void (*failed)(void *arg, struct str name, const struct err *err), void *arg)
 {
     struct labels raw = n->route_labels;
@@ -484,7 +485,7 @@ struct labels render_route_labels(struct template_renderer *r, struct arena *a, 
     struct render_data data;
     render_data_from(a, n, 0, &data);
     data.notification_reason = notify_reason_text(NOTIFY_REASON_UNKNOWN);
-    struct template_hooks hooks = { .route_labels = raw };
+    struct template_hooks hooks = { .zone = zone, .route_labels = raw };
     struct template_run run = { .data = render_data_value(&data), .now = n->now, .arena = a, .hooks = &hooks };
     struct label *v = arena_alloc_array(a, raw.n, sizeof *v);
     size_t count = 0;

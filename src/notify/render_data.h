@@ -39,8 +39,9 @@ struct render_data {
  * in the notification: templates, unless somebody rendered them (render_route_labels). */
 void render_data_from(struct arena *a, const struct notification *n, size_t alerts_max, struct render_data *out);
 /* Renders the notification's route labels over its own data; one that fails is left out, and reported to `failed` (may
- * be NULL). */
+ * be NULL). `zone` is that of template_hooks. */
 struct labels render_route_labels(struct template_renderer *r, struct arena *a, const struct notification *n,
+                                  struct zone *(*zone)(void *arg, struct str name),
                                   void (*failed)(void *arg, struct str name, const struct err *err), void *arg);
 /* A JSON object with the webhook's member names, all optional, unknown ones ignored. ERR_INVALID. */
 MUST_CHECK bool render_data_from_json(struct arena *a, struct str json, struct render_data *out, struct err *err);

@@ -73,7 +73,7 @@ static struct str unique(struct send_attempt *at, const char *use)
 
 static void local_time(struct send_attempt *at, struct str layout, struct buf *out)
 {
-    struct go_time t = { .t = at->now, .zone = at->zone ? at->zone(at->zone_arg, STR("Local")) : NULL };
+    struct go_time t = { .t = at->now, .zone = at->env->zone ? at->env->zone(NULL, STR("Local")) : NULL };
     go_time_format(out, layout, &t);
 }
 

@@ -110,7 +110,7 @@ static void route_labels_are_rendered_once(void **state)
     (void)state;
     drive_begin(&d, RECEIVER_WEBHOOK, "url: http://x\n", false);
     d.n->route_labels = (struct labels){ raw, ARRAY_LEN(raw) };
-    struct labels ls = render_route_labels(d.renderer, &d.arena, d.n, count_failures, &failures);
+    struct labels ls = render_route_labels(d.renderer, &d.arena, d.n, NULL, count_failures, &failures);
     assert_int_equal(ls.n, 2);
     assert_str(labels_get(ls, STR("n")), "2 unknown");
     assert_str(labels_get(ls, STR("plain")), "text");
