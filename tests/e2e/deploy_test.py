@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 
-from harness import OPT, ROOT, TOCSIN, TOCSINCTL, Process, Server, call, free_port, main, run, scratch, wait_for
+from harness import OPT, ROOT, TOCSIN, TOCSINCTL, Process, Server, Skip, call, free_port, main, run, scratch, wait_for
 
 DEPLOY = os.path.join(ROOT, "deploy")
 KUBERNETES = os.path.join(DEPLOY, "kubernetes")
@@ -97,8 +97,7 @@ def for_each_variant(check):
     for variant in VARIANTS:
         documents = rendered(variant)
         if documents is None:
-            print("SKIP manifests: no kubectl (Debian: kubernetes-client)")
-            return
+            raise Skip("no kubectl (Debian: kubernetes-client)")
         try:
             check(variant, documents)
         except (AssertionError, KeyError, TypeError) as e:
@@ -232,8 +231,7 @@ def unit_text():
 def the_unit_is_sound():
     text = unit_text()
     if not shutil.which("systemd-analyze"):
-        print("SKIP the unit: no systemd-analyze")
-        return
+        raise Skip("no systemd-analyze")
     path = os.path.join(scratch(), "tocsin.service")
     with open(path, "w", encoding="utf-8") as f:
         f.write(text.replace("/usr/bin/tocsin ", os.path.abspath(TOCSIN) + " "))
@@ -260,8 +258,7 @@ def the_command_of_the_unit_starts_and_tells_the_manager():
 def the_package_holds_what_it_should():
     for tool in ("cpack", "dpkg-deb", "dpkg-shlibdeps"):
         if not shutil.which(tool):
-            print(f"SKIP the package: no {tool}")
-            return
+            raise Skip(f"no {tool}")
     folder = scratch()
     code, out, err = run(["cpack", "--config", os.path.join(OPT.bin, "CPackConfig.cmake"), "-G", "DEB", "-B", folder], timeout=300)
     assert code == 0, out[-2000:] + err[-2000:]
@@ -305,8 +302,7 @@ def image_tree():
 def the_image_is_complete():
     """The tree that the Dockerfile copies into an empty image runs on its own: nothing outside of it is loaded."""
     if os.geteuid() != 0 or sanitized():
-        print("SKIP the image: chroot needs root, sanitizers need /proc")
-        return
+        raise Skip("chroot needs root, sanitizers need /proc")
     out = image_tree()
     shutil.copy(os.path.join(KUBERNETES, "base", "tocsin.yml"), os.path.join(out, "etc", "tocsin", "tocsin.yml"))
     with open(os.path.join(DEPLOY, "Dockerfile"), encoding="utf-8") as f:
@@ -320,8 +316,7 @@ def the_image_is_complete():
 def the_image_is_small():
     """Debian's libcurl brings LDAP, Kerberos and SSH with their OpenSSL, which the Dockerfile's does not: they do not count here."""
     if sanitized():
-        print("SKIP the size of the image: a build with sanitizers")
-        return
+        raise Skip("a build with sanitizers")
     foreign = ("libcrypto", "libssh2", "libldap", "liblber", "libsasl2", "libkrb5", "libk5crypto", "libgssapi", "libcom_err", "libkeyutils",
                "librtmp")
     total = 0
