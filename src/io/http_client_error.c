@@ -60,21 +60,29 @@ static void explain_handshake(struct http_call_state *s, struct err *err)
         err_set(err, ERR_IO, "tls: %s", s->error_text[0] ? s->error_text : "handshake failure");
 }
 
-/* "read tcp 127.0.0.1:50312->127.0.0.1:80: read: connection reset by peer" */
-static void explain_stream(struct http_call_state *s, const char *verb, int fallback, struct err *err)
+static void write_end(struct http_call_state *s, CURLINFO ip_info, CURLINFO port_info, struct buf *out)
 {
     char *ip = NULL;
     long port = 0;
-    struct addr local = { 0 };
+    struct addr a = { 0 };
+    curl_easy_getinfo(s->easy, ip_info, &ip);
+    curl_easy_getinfo(s->easy, port_info, &port);
+    if (!ip || !ip_parse(str_c(ip), &a.ip))
+        return;
+    a.port = (uint16_t)port;
+    addr_write(out, &a);
+}
+
+/* "read tcp 127.0.0.1:50312->127.0.0.1:80: read: connection reset by peer". The call may have dialed nothing itself: a
+ * connection that was kept alive. */
+static void explain_stream(struct http_call_state *s, const char *verb, int fallback, struct err *err)
+{
     struct buf b = { 0 };
-    curl_easy_getinfo(s->easy, CURLINFO_LOCAL_IP, &ip);
-    curl_easy_getinfo(s->easy, CURLINFO_LOCAL_PORT, &port);
-    if (ip && ip_parse(str_c(ip), &local.ip)) {
-        local.port = (uint16_t)port;
-        addr_write(&b, &local);
-    }
+    write_end(s, CURLINFO_LOCAL_IP, CURLINFO_LOCAL_PORT, &b);
+    buf_c(&b, "->");
+    write_end(s, CURLINFO_PRIMARY_IP, CURLINFO_PRIMARY_PORT, &b);
     int e = os_errno(s);
-    err_errno(err, e ? e : fallback, "%s tcp %.*s->%.*s: %s", verb, STR_ARG(buf_view(&b)), STR_ARG(dialed(s)), verb);
+    err_errno(err, e ? e : fallback, "%s tcp %.*s: %s", verb, STR_ARG(buf_view(&b)), verb);
     err->code = ERR_IO;
     buf_deinit(&b);
 }
