@@ -270,7 +270,7 @@ static void on_event(struct dispatch *d, const struct dispatch_event *ev, struct
         notifier_result(d->notifier, d->now, d->wall, ev->result, out);
         break;
     case DISPATCH_CLAIM:
-        notifier_hear_claim(d->notifier, d->now, ev->claim);
+        notifier_hear_claim(d->notifier, d->now, ev->claim, out);
         break;
     case DISPATCH_STOP:
         on_stop(d, out);

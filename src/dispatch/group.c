@@ -298,6 +298,7 @@ void dispatch_group_start_flush(struct dispatch *d, struct group *g)
         .repeat_interval_ms = r->repeat_interval_ms,
         .timeout_ms = r->group_interval_ms > FLUSH_TIMEOUT_MIN_MS ? r->group_interval_ms : FLUSH_TIMEOUT_MIN_MS,
         .tick = wire_time_add_ms(d->wall, g->tick.ms - d->now.ms),
+        .taken = d->wall,
         .inhibitor = d->inhibitor,
     };
     g->flush = notifier_flush(d->notifier, d->now, &spec, alerts, n);

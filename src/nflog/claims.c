@@ -1,6 +1,7 @@
 /* Claims, one per log key that somebody tried to send for lately.
  *
- *     message = u8 version (1) | u8 kind | le64 key | uvarint attempt | uvarint n | n bytes: holder's name
+ *     message = u8 version (1) | u8 kind | le64 key | uvarint attempt | text holder | PASS only: text origin
+ *     text = uvarint n | n bytes
  *
  * C1  Claims are in the map and in a list from the oldest to the newest `since`; a claim is past CLAIM_BOUND_MS is dropped
  *     when anything is noted, and counts for nothing before that.
@@ -22,7 +23,7 @@ struct claim {
     bool in_flight; /* false: passed */
     mono_ms since;
     uint32_t attempt;
-    struct str holder; /* behind the struct */
+    struct str holder, origin; /* behind the struct; origin: whose failure is being passed on */
 };
 struct claims {
     struct map64 by_key;
@@ -50,25 +51,40 @@ void claim_message_write(struct buf *out, const struct claim_message *m)
     uvarint_write(out, m->attempt);
     uvarint_write(out, m->holder.n);
     buf_str(out, m->holder);
+    if (m->kind != CLAIM_PASS)
+        return;
+    ASSERT(m->origin.n <= CLAIM_NAME_MAX);
+    uvarint_write(out, m->origin.n);
+    buf_str(out, m->origin);
+}
+
+static bool take_name(struct str *rest, struct str *name)
+{
+    uint64_t n;
+    if (!uvarint_take(rest, &n) || n == 0 || n > CLAIM_NAME_MAX || n > rest->n)
+        return false;
+    *name = str_sub(*rest, 0, (size_t)n);
+    *rest = str_from(*rest, (size_t)n);
+    return true;
 }
 
 bool claim_message_parse(struct str bytes, struct claim_message *m, struct err *err)
 {
     if (bytes.n < FIXED_BYTES || bytes.n > CLAIM_BYTES_MAX)
         return err_set(err, ERR_CORRUPT, "claim: %zu bytes", bytes.n);
-    if (bytes.p[0] != VERSION || (bytes.p[1] != CLAIM_TAKE && bytes.p[1] != CLAIM_FAIL))
+    if (bytes.p[0] != VERSION || bytes.p[1] < CLAIM_TAKE || bytes.p[1] > CLAIM_PASS)
         return err_set(err, ERR_CORRUPT, "claim: unknown version or kind");
-    struct str rest = str_from(bytes, FIXED_BYTES);
-    uint64_t attempt, n;
-    if (!uvarint_take(&rest, &attempt) || attempt > UINT32_MAX || !uvarint_take(&rest, &n) || n == 0 ||
-        n > CLAIM_NAME_MAX || n != rest.n)
-        return err_set(err, ERR_CORRUPT, "claim: damaged");
     *m = (struct claim_message){
         .kind = (enum claim_kind)bytes.p[1],
         .key = get_le64(bytes.p + 2),
-        .holder = rest,
-        .attempt = (uint32_t)attempt,
+        .origin = STR_EMPTY,
     };
+    struct str rest = str_from(bytes, FIXED_BYTES);
+    uint64_t attempt;
+    if (!uvarint_take(&rest, &attempt) || attempt > UINT32_MAX || !take_name(&rest, &m->holder) ||
+        (m->kind == CLAIM_PASS && !take_name(&rest, &m->origin)) || rest.n)
+        return err_set(err, ERR_CORRUPT, "claim: damaged");
+    m->attempt = (uint32_t)attempt;
     return true;
 }
 
@@ -119,9 +135,11 @@ static void note(struct claims *c, mono_ms now, const struct claim_message *m)
         drop(c, k);
     while (c->oldest && (is_over(c->oldest, now) || c->by_key.count >= CLAIMS_MAX))
         drop(c, c->oldest);
-    k = mem_alloc(sizeof *k + m->holder.n);
+    struct str origin = m->kind == CLAIM_PASS ? m->origin : m->holder;
+    k = mem_alloc(sizeof *k + m->holder.n + origin.n);
     char *name = (char *)(k + 1);
     memcpy(name, m->holder.p, m->holder.n);
+    memcpy(name + m->holder.n, origin.p, origin.n);
     *k = (struct claim){
         .key = m->key,
         .older = c->newest,
@@ -129,6 +147,7 @@ static void note(struct claims *c, mono_ms now, const struct claim_message *m)
         .since = now,
         .attempt = m->attempt,
         .holder = { name, m->holder.n },
+        .origin = { name + m->holder.n, origin.n },
     };
     *(c->newest ? &c->newest->newer : &c->oldest) = k;
     c->newest = k;
@@ -154,7 +173,7 @@ void claims_take(struct claims *c, mono_ms now, uint64_t key, const struct claim
                  struct claim_message *m)
 {
     ASSERT(members->self < members->n);
-    *m = (struct claim_message){ CLAIM_TAKE, key, members->v[members->self].name, ++c->attempts };
+    *m = (struct claim_message){ CLAIM_TAKE, key, members->v[members->self].name, STR_EMPTY, ++c->attempts };
     note(c, now, m);
 }
 
@@ -162,7 +181,7 @@ void claims_fail(struct claims *c, mono_ms now, uint64_t key, const struct claim
                  struct claim_message *m)
 {
     ASSERT(members->self < members->n);
-    *m = (struct claim_message){ CLAIM_FAIL, key, members->v[members->self].name, c->attempts };
+    *m = (struct claim_message){ CLAIM_FAIL, key, members->v[members->self].name, STR_EMPTY, ++c->attempts };
     if (!other_in_flight(map64_get(&c->by_key, key), now, m->holder, members))
         note(c, now, m);
 }
@@ -172,23 +191,6 @@ void claims_logged(struct claims *c, uint64_t key)
     struct claim *k = map64_get(&c->by_key, key);
     if (k)
         drop(c, k);
-}
-
-bool claims_hear(struct claims *c, mono_ms now, const struct claim_message *m, const struct claim_members *members)
-{
-    size_t from = find_member(members, m->holder);
-    if (from == members->n || from == members->self)
-        return false;
-    const struct claim *k = map64_get(&c->by_key, m->key);
-    if (k && str_eq(k->holder, m->holder)) {
-        bool older = m->attempt < k->attempt || (m->attempt == k->attempt && (m->kind == CLAIM_TAKE || !k->in_flight));
-        if (older && !is_over(k, now))
-            return false;
-    }
-    if (m->kind == CLAIM_FAIL && other_in_flight(k, now, m->holder, members))
-        return false;
-    note(c, now, m);
-    return true;
 }
 
 /* How many members that take part come before this node, counting from the one after the holder. */
@@ -206,6 +208,39 @@ static int64_t distance(const struct claim_members *members, struct str holder)
             d++;
     }
     return d;
+}
+
+void claims_pass(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
+                 struct claim_message *m)
+{
+    const struct claim *k = map64_get(&c->by_key, key);
+    ASSERT(k && !k->in_flight && members->self < members->n);
+    char origin[CLAIM_NAME_MAX];
+    memcpy(origin, k->origin.p, k->origin.n);
+    *m = (struct claim_message){ CLAIM_PASS, key, members->v[members->self].name, { origin, k->origin.n }, ++c->attempts };
+    note(c, now, m);
+    k = map64_get(&c->by_key, key);
+    m->origin = k->origin; /* lives as long as the claim */
+}
+
+enum claim_heard claims_hear(struct claims *c, mono_ms now, const struct claim_message *m,
+                             const struct claim_members *members)
+{
+    size_t from = find_member(members, m->holder);
+    if (from == members->n || from == members->self)
+        return CLAIM_OLD;
+    const struct claim *k = map64_get(&c->by_key, m->key);
+    bool same_holder = k && str_eq(k->holder, m->holder) && !is_over(k, now);
+    if (same_holder && m->attempt <= k->attempt)
+        return CLAIM_OLD;
+    if (m->kind != CLAIM_TAKE && other_in_flight(k, now, m->holder, members))
+        return CLAIM_OLD;
+    note(c, now, m);
+    if (m->kind == CLAIM_TAKE || members->n > CLAIM_PASS_MEMBERS_MAX)
+        return CLAIM_NEWS;
+    bool ours = distance(members, m->holder) == 0 && members->v[members->self].claims;
+    struct str origin = m->kind == CLAIM_PASS ? m->origin : m->holder;
+    return ours && !str_eq(origin, members->v[members->self].name) ? CLAIM_OURS : CLAIM_NEWS;
 }
 
 static mono_ms later(mono_ms a, mono_ms b)

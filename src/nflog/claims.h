@@ -1,12 +1,14 @@
 /* Claims: whose turn it is to send (design.md 2). A claim belongs to one log entry's key: (group, receiver, integration).
  * Its holder announces an attempt before it starts; the others wait while the holder lives and the attempt is in flight,
  * CLAIM_BOUND_MS at most. A failed attempt is announced too and passes the turn to the next member that takes part in
- * claims, so that one replica is trying at any moment and a broken one is passed over.
+ * claims, so that one replica is trying at any moment and a broken one is passed over. A member whose turn it is and who
+ * has nothing to say under the key (its timers run in another phase) passes on at once, until it is the turn of the one
+ * that failed again, who then goes by its own back-off.
  *
  *              take (ours or heard)                fail (ours or heard)
- *     free  ----------------------->  in flight  ----------------------->  passed (turn = next member)
- *      ^                                  |  bound, holder gone, logged        |  take | bound | logged
- *      +----------------------------------+-----------------------------------+
+ *     free  ----------------------->  in flight  ----------------------->  passed (turn = next member) --+
+ *      ^                                  |  bound, holder gone, logged        |  take | bound | logged  |  pass
+ *      +----------------------------------+-----------------------------------+        ^----------------+
  *
  * When no claim stands, upstream's rule runs: position times peer-timeout after the flush began. A claim can delay a
  * notification, never cancel one, and is no entry of the log. Claims live in memory only.
@@ -27,7 +29,8 @@
 #define CLAIM_BOUND_MS   60000
 #define CLAIMS_MAX       65536
 #define CLAIM_NAME_MAX   255  /* bytes of a member's name */
-#define CLAIM_BYTES_MAX  512  /* of one message */
+#define CLAIM_BYTES_MAX  640  /* of one message */
+#define CLAIM_PASS_MEMBERS_MAX 32 /* in a larger mesh nobody passes on: a failure would cost a message of each */
 #define CLAIMS_MESH_KEY  "tocsin.claim"
 
 /* The mesh as the alert thread knows it: members that are not dead or left, self included, sorted by name. */
@@ -41,12 +44,13 @@ struct claim_members {
     size_t self; /* index of this node: its position */
 };
 
-enum claim_kind { CLAIM_TAKE = 1, CLAIM_FAIL = 2 };
+enum claim_kind { CLAIM_TAKE = 1, CLAIM_FAIL = 2, CLAIM_PASS = 3 };
 struct claim_message {
     enum claim_kind kind;
     uint64_t key;       /* claim_key() */
-    struct str holder;
-    uint32_t attempt;   /* counts up per holder and key: an older message changes nothing */
+    struct str holder;  /* who says it */
+    struct str origin;  /* CLAIM_PASS: whose failure is passed on; else empty */
+    uint32_t attempt;   /* counts up per holder: an older message changes nothing */
 };
 uint64_t claim_key(struct str nflog_key);
 void claim_message_write(struct buf *out, const struct claim_message *m);
@@ -64,8 +68,13 @@ void claims_fail(struct claims *c, mono_ms now, uint64_t key, const struct claim
                  struct claim_message *m);
 /* An entry was logged under the key, by us or by a peer: the claim is over. */
 void claims_logged(struct claims *c, uint64_t key);
-/* From a peer. True if it was news: whoever waits under the key asks again. */
-bool claims_hear(struct claims *c, mono_ms now, const struct claim_message *m, const struct claim_members *members);
+/* It is this node's turn (claims_hear() said so) and it has nothing to say: notes it and fills the message. */
+void claims_pass(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
+                 struct claim_message *m);
+/* From a peer. CLAIM_NEWS: whoever waits under the key asks again. CLAIM_OURS: news, and it is this node's turn now; if it
+ * does not want it, claims_pass(). */
+enum claim_heard { CLAIM_OLD, CLAIM_NEWS, CLAIM_OURS };
+enum claim_heard claims_hear(struct claims *c, mono_ms now, const struct claim_message *m, const struct claim_members *members);
 
 /* When this node may try, as far as is known now; <= now means at once. base is when it may by upstream's rule. Ask
  * again when that time comes, after claims_hear(), and when the members change. */

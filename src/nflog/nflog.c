@@ -28,6 +28,8 @@ struct nflog {
     size_t *free;
     size_t free_count, free_capacity;
     struct buf scratch;
+    void (*merged)(void *arg, struct str key);
+    void *merged_arg;
     struct nflog_stats stats;
 };
 
@@ -342,6 +344,12 @@ size_t nflog_count(const struct nflog *l)
     return l->by_key.count;
 }
 
+void nflog_on_merge(struct nflog *l, void (*merged)(void *arg, struct str key), void *arg)
+{
+    l->merged = merged;
+    l->merged_arg = arg;
+}
+
 static size_t take_place(struct nflog *l)
 {
     if (l->free_count)
@@ -476,6 +484,8 @@ static bool merge_record(struct nflog *l, struct str record, bool loading, struc
     if (nflog_timestamp(l, buf_view(&l->scratch), &stored) && wire_time_cmp(stored, e->timestamp) >= 0)
         return false;
     put(l, buf_view(&l->scratch), record, e->timestamp, e->expires_at);
+    if (l->merged && !loading)
+        l->merged(l->merged_arg, buf_view(&l->scratch));
     return true;
 }
 

@@ -59,6 +59,9 @@ void nflog_free(struct nflog *l);
 struct nflog_stats *nflog_stats(struct nflog *l);
 size_t nflog_count(const struct nflog *l);
 
+/* Called with the key of each entry that a peer's record brought or replaced: whoever waits to say the same asks again. */
+void nflog_on_merge(struct nflog *l, void (*merged)(void *arg, struct str key), void *arg);
+
 /* "<group key>:<receiver>/<integration>/<idx>": the name of an entry and of a claim. */
 void nflog_key_write(struct buf *out, struct str group_key, const struct nflog_receiver *r);
 

@@ -355,6 +355,7 @@ static void make_runs(struct notify_flush *f)
         r->flush = f;
         r->integration = &f->receiver->v[i];
         r->stage = f->stage;
+        r->hashes = &f->hashes;
         r->backoff_ms = BACKOFF_FIRST_MS;
         struct nflog_receiver receiver = { f->receiver->name, str_c(r->integration->name), r->integration->idx };
         buf_reset(&nt->text);
@@ -429,6 +430,7 @@ struct notify_flush *notifier_flush(struct notifier *nt, mono_ms now, const stru
     f->mute_count = spec->mute_count;
     f->repeat_interval_ms = spec->repeat_interval_ms;
     f->tick = spec->tick;
+    f->taken = spec->taken;
     f->deadline = mono_add(now, spec->timeout_ms + (int64_t)nt->members.self * nt->options.peer_timeout_ms);
     f->inhibitor = spec->inhibitor;
     f->alerts = alerts;
@@ -582,10 +584,7 @@ static void announce_failure(struct stage_call *c, struct run *r)
         return;
     struct claim_message m;
     claims_fail(c->nt->claims, c->now, r->claim, &c->nt->members, &m);
-    buf_reset(&c->nt->text);
-    claim_message_write(&c->nt->text, &m);
-    notify_out_add(c->out, NOTIFY_CLAIM)->bytes = arena_str(&c->out->arena, buf_view(&c->nt->text));
-    counter_add(&c->nt->stats.claims_sent, 1);
+    notify_announce(c->nt, &m, c->out);
 }
 
 /* The next attempt is due a jittered interval after this one began. */
@@ -657,12 +656,28 @@ void notifier_result(struct notifier *nt, mono_ms now, struct wire_time wall, co
     wake_twins(nt, claim);
 }
 
-void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_message *m)
+/* Has this node anything to say under the key? */
+static bool has_open_run(const struct notifier *nt, uint64_t claim)
 {
-    if (!claims_hear(nt->claims, now, m, &nt->members))
+    for (const struct run *t = map64_get(&nt->by_claim, claim); t; t = t->same)
+        if (!t->over)
+            return true;
+    return false;
+}
+
+void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_message *m, struct notify_out *out)
+{
+    enum claim_heard heard = claims_hear(nt->claims, now, m, &nt->members);
+    if (heard == CLAIM_OLD)
         return;
     counter_add(&nt->stats.claims_heard, 1);
-    wake_twins(nt, m->key);
+    if (heard == CLAIM_NEWS || has_open_run(nt, m->key)) {
+        wake_twins(nt, m->key);
+        return;
+    }
+    struct claim_message pass;
+    claims_pass(nt->claims, now, m->key, &nt->members, &pass);
+    notify_announce(nt, &pass, out);
 }
 
 /* A peer's entry was taken into the log. */

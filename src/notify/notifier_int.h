@@ -24,6 +24,13 @@ struct work_queue {
     struct work *first, *last;
 };
 
+/* What is to be said, as hashes: in flush order for the log, sorted for the decision. */
+struct hash_lists {
+    uint64_t *log_firing, *log_resolved, *firing, *resolved, *held;
+    size_t log_firing_count, resolved_count, firing_count, held_count;
+    struct wire_time taken; /* when the alerts were looked at */
+};
+
 struct run {
     struct work work;
     struct timer_entry timer;
@@ -45,6 +52,9 @@ struct run {
     enum send_reason reason;  /* of last_error */
     struct buf last_error;    /* of the last attempt that failed in time; empty: none */
     enum notify_reason why;
+    const struct hash_lists *hashes;
+    struct wire_time looked_for; /* timestamp of the entry for which the alerts were looked at again */
+    const uint8_t *states;    /* enum alert_state of each of the flush's alerts, if looked at again; NULL: as they were */
     struct notification *n;
     struct wire_time n_entry; /* timestamp of the entry that n was made for */
     size_t built;             /* how many of the flush's alerts have been looked at for n */
@@ -77,9 +87,8 @@ struct notify_flush {
     const struct str *muted_by;
     size_t muted_by_count;
     bool time_ran;
-    /* Hashes of what is left: in flush order for the log, sorted for the decision. */
-    uint64_t *log_firing, *log_resolved, *firing, *resolved, *held;
-    size_t log_firing_count, resolved_count, firing_count, held_count;
+    struct hash_lists hashes; /* of what is left */
+    struct wire_time taken;   /* when the group was looked at */
     struct run *runs;
     size_t runs_count, runs_open;
     struct buf errors; /* of the runs, one a line */
@@ -128,6 +137,7 @@ void notify_notice(struct notify_out *out, enum notify_notice_kind kind, const s
                    const struct run *r, struct str err);
 /* Ascending, duplicates stay. Linear in n: a group may have 100,000 alerts. scratch is used up to n words. */
 void notify_sort_hashes(struct arena *scratch, uint64_t *v, size_t n);
+void notify_announce(struct notifier *nt, const struct claim_message *m, struct notify_out *out);
 void notify_work_push(struct work_queue *q, struct work *w);
 /* Appends a line to the flush's errors. */
 void notify_flush_error(struct notify_flush *f, const char *fmt, ...) PRINTF_LIKE(2, 3);

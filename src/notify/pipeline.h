@@ -192,7 +192,8 @@ struct notify_flush_spec {
     const struct notify_window *active, *mute;
     size_t active_count, mute_count;
     int64_t repeat_interval_ms, timeout_ms; /* timeout: max(group_interval, 10 s) */
-    struct wire_time tick; /* the scheduled instant of the timer */
+    struct wire_time tick;  /* the scheduled instant of the timer */
+    struct wire_time taken; /* when the alerts were looked at: now */
     struct inhibitor *inhibitor;
 };
 /* Starts a flush. Texts are copied; `alerts` (mem_alloc'd, references counted) is taken. */
@@ -211,7 +212,7 @@ size_t notifier_in_flight(const struct notifier *nt);
 void notifier_set_peers(struct notifier *nt, mono_ms now, const struct claim_members *members, bool settled);
 void notifier_result(struct notifier *nt, mono_ms now, struct wire_time wall, const struct notify_result *r,
                      struct notify_out *out);
-void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_message *m);
+void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_message *m, struct notify_out *out);
 
 void notifier_step(struct notifier *nt, mono_ms now, struct wire_time wall, size_t budget, struct notify_out *out);
 mono_ms notifier_deadline(const struct notifier *nt);

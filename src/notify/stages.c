@@ -145,40 +145,52 @@ static enum stage_result stage_time(struct stage_call *c, struct notify_flush *f
     return STAGE_END;
 }
 
-/* The hashes of what is left: in flush order for the log, sorted for the decision. */
+static void lists_init(struct hash_lists *l, struct arena *a, size_t n)
+{
+    uint64_t **lists[] = { &l->firing, &l->resolved, &l->held, &l->log_firing, &l->log_resolved };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        *lists[i] = arena_alloc_array(a, n, sizeof(uint64_t));
+}
+
+static void lists_add(struct hash_lists *l, enum alert_state state, uint64_t hash)
+{
+    switch (state) {
+    case ALERT_FIRING:
+        l->firing[l->firing_count++] = hash;
+        l->log_firing[l->log_firing_count++] = hash;
+        break;
+    case ALERT_HELD:
+        l->held[l->held_count++] = hash;
+        l->log_firing[l->log_firing_count++] = hash;
+        break;
+    case ALERT_RESOLVED:
+        l->log_resolved[l->resolved_count] = hash;
+        l->resolved[l->resolved_count++] = hash;
+        break;
+    }
+}
+
+static void lists_sort(struct hash_lists *l, struct arena *scratch)
+{
+    notify_sort_hashes(scratch, l->firing, l->firing_count);
+    notify_sort_hashes(scratch, l->held, l->held_count);
+    notify_sort_hashes(scratch, l->resolved, l->resolved_count);
+}
+
 static enum stage_result stage_hash(struct stage_call *c, struct notify_flush *f)
 {
-    if (!f->firing) {
-        uint64_t **lists[] = { &f->firing, &f->resolved, &f->held, &f->log_firing, &f->log_resolved };
-        for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-            *lists[i] = arena_alloc_array(&f->arena, f->left, sizeof(uint64_t));
-    }
+    if (!f->hashes.firing)
+        lists_init(&f->hashes, &f->arena, f->left);
     for (; f->cursor < f->alerts_count; f->cursor++) {
         if (*c->budget == 0)
             return STAGE_MORE;
         --*c->budget;
         const struct notify_alert *a = &f->alerts[f->cursor];
-        if (a->muted)
-            continue;
-        uint64_t hash = a->slot->value->nflog_hash;
-        switch (a->state) {
-        case ALERT_FIRING:
-            f->firing[f->firing_count++] = hash;
-            f->log_firing[f->log_firing_count++] = hash;
-            break;
-        case ALERT_HELD:
-            f->held[f->held_count++] = hash;
-            f->log_firing[f->log_firing_count++] = hash;
-            break;
-        case ALERT_RESOLVED:
-            f->log_resolved[f->resolved_count] = hash;
-            f->resolved[f->resolved_count++] = hash;
-            break;
-        }
+        if (!a->muted)
+            lists_add(&f->hashes, a->state, a->slot->value->nflog_hash);
     }
-    notify_sort_hashes(&c->nt->scratch, f->firing, f->firing_count);
-    notify_sort_hashes(&c->nt->scratch, f->held, f->held_count);
-    notify_sort_hashes(&c->nt->scratch, f->resolved, f->resolved_count);
+    lists_sort(&f->hashes, &c->nt->scratch);
+    f->hashes.taken = f->taken;
     return STAGE_PASS;
 }
 
@@ -193,6 +205,11 @@ static bool twin_in_flight(const struct run *r)
     return false;
 }
 
+static void spend(struct stage_call *c, size_t n)
+{
+    *c->budget -= n < *c->budget ? n : *c->budget;
+}
+
 static const uint64_t *sorted_copy(struct arena *a, const uint64_t *v, size_t n)
 {
     uint64_t *copy = arena_alloc_array(a, n, sizeof *copy);
@@ -202,21 +219,46 @@ static const uint64_t *sorted_copy(struct arena *a, const uint64_t *v, size_t n)
     return copy;
 }
 
-static void spend(struct stage_call *c, size_t n)
+/* A peer has said something since we looked: what we saw may be older than that, and would take it back. The alerts that
+ * are left are looked at again, for this integration. */
+static void look_again(struct stage_call *c, struct run *r)
 {
-    *c->budget -= n < *c->budget ? n : *c->budget;
+    struct notify_flush *f = r->flush;
+    struct hash_lists *l = arena_alloc(&f->arena, sizeof *l);
+    uint8_t *states = arena_alloc(&f->arena, f->alerts_count);
+    lists_init(l, &f->arena, f->left);
+    for (size_t i = 0; i < f->alerts_count; i++) {
+        const struct notify_alert *a = &f->alerts[i];
+        enum alert_state state = alert_slot_state(a->slot, c->wall);
+        states[i] = (uint8_t)state;
+        if (!a->muted)
+            lists_add(l, state, a->slot->value->nflog_hash);
+    }
+    lists_sort(l, &c->nt->scratch);
+    l->taken = c->wall;
+    r->hashes = l;
+    r->states = states;
+    notification_release(r->n);
+    r->n = NULL;
+    spend(c, f->alerts_count);
 }
 
 /* What the log says now; *entry is zero if nothing is logged. */
-static enum notify_reason decide(struct stage_call *c, const struct run *r, struct nflog_entry *entry)
+static enum notify_reason decide(struct stage_call *c, struct run *r, struct nflog_entry *entry)
 {
     const struct notify_flush *f = r->flush;
     *entry = (struct nflog_entry){ .timestamp = WIRE_TIME_ZERO };
     bool has_entry = nflog_query(c->nt->log, &c->nt->scratch, r->key, entry);
+    if (has_entry && wire_time_cmp(entry->timestamp, r->hashes->taken) > 0 &&
+        wire_time_cmp(entry->timestamp, r->looked_for) != 0) {
+        r->looked_for = entry->timestamp; /* once per entry, also if its writer's clock is ahead of ours */
+        look_again(c, r);
+    }
+    const struct hash_lists *l = r->hashes;
     struct notify_question q = {
-        .firing = f->firing, .firing_count = f->firing_count,
-        .resolved = f->resolved, .resolved_count = f->resolved_count,
-        .held = f->held, .held_count = f->held_count,
+        .firing = l->firing, .firing_count = l->firing_count,
+        .resolved = l->resolved, .resolved_count = l->resolved_count,
+        .held = l->held, .held_count = l->held_count,
         .has_entry = has_entry,
         .entry_firing = sorted_copy(&c->nt->scratch, entry->firing, entry->firing_count),
         .entry_firing_count = entry->firing_count,
@@ -267,7 +309,6 @@ static bool build(struct stage_call *c, struct run *r);
 
 static enum stage_result stage_dedup(struct stage_call *c, struct run *r)
 {
-    struct notify_flush *f = r->flush;
     struct nflog_entry entry;
     enum notify_reason why = decide(c, r, &entry);
     if (why == NOTIFY_REASON_NONE)
@@ -283,7 +324,7 @@ static enum stage_result stage_dedup(struct stage_call *c, struct run *r)
         notification_release(r->n);
         r->n = NULL;
     }
-    bool nothing_to_send = !r->integration->send_resolved && f->log_firing_count == 0;
+    bool nothing_to_send = !r->integration->send_resolved && r->hashes->log_firing_count == 0;
     if (nothing_to_send)
         return STAGE_PASS;
     if (!r->n)
@@ -334,7 +375,7 @@ static void begin_build(struct run *r, const struct nflog_entry *entry)
 {
     struct notify_flush *f = r->flush;
     struct notification *n = notification_new();
-    size_t count = r->integration->send_resolved ? f->left : f->log_firing_count;
+    size_t count = r->integration->send_resolved ? f->left : r->hashes->log_firing_count;
     n->alerts = arena_alloc_array(&n->arena, count, sizeof *n->alerts);
     n->receiver = arena_str(&n->arena, f->receiver->name);
     n->group_key = arena_str(&n->arena, f->group_key);
@@ -361,7 +402,7 @@ static bool build(struct stage_call *c, struct run *r)
     spend(c, (end - r->built) / 4);
     for (; r->built < end; r->built++) {
         const struct notify_alert *a = &f->alerts[r->built];
-        bool resolved = a->state == ALERT_RESOLVED;
+        bool resolved = (r->states ? (enum alert_state)r->states[r->built] : a->state) == ALERT_RESOLVED;
         if (a->muted || (resolved && !r->integration->send_resolved))
             continue;
         const struct alert *value = resolved ? alert_slot_value(a->slot) : a->slot->value;
@@ -370,13 +411,13 @@ static bool build(struct stage_call *c, struct run *r)
     return end == f->alerts_count;
 }
 
-static void announce(struct stage_call *c, const struct claim_message *m)
+void notify_announce(struct notifier *nt, const struct claim_message *m, struct notify_out *out)
 {
-    buf_reset(&c->nt->text);
-    claim_message_write(&c->nt->text, m);
-    struct notify_effect *e = notify_out_add(c->out, NOTIFY_CLAIM);
-    e->bytes = arena_str(&c->out->arena, buf_view(&c->nt->text));
-    counter_add(&c->nt->stats.claims_sent, 1);
+    buf_reset(&nt->text);
+    claim_message_write(&nt->text, m);
+    struct notify_effect *e = notify_out_add(out, NOTIFY_CLAIM);
+    e->bytes = arena_str(&out->arena, buf_view(&nt->text));
+    counter_add(&nt->stats.claims_sent, 1);
 }
 
 static enum stage_result stage_send(struct stage_call *c, struct run *r)
@@ -388,7 +429,7 @@ static enum stage_result stage_send(struct stage_call *c, struct run *r)
     if (!nt->alone) {
         struct claim_message m;
         claims_take(nt->claims, c->now, r->claim, &nt->members, &m);
-        announce(c, &m);
+        notify_announce(c->nt, &m, c->out);
     }
     r->attempt = ++nt->last_attempt;
     r->attempts++;
@@ -419,8 +460,8 @@ static enum stage_result stage_record(struct stage_call *c, struct run *r)
     struct nflog_entry entry = {
         .group_key = f->group_key,
         .receiver = { f->receiver->name, str_c(r->integration->name), r->integration->idx },
-        .firing = f->log_firing, .firing_count = f->log_firing_count,
-        .resolved = f->log_resolved, .resolved_count = f->resolved_count,
+        .firing = r->hashes->log_firing, .firing_count = r->hashes->log_firing_count,
+        .resolved = r->hashes->log_resolved, .resolved_count = r->hashes->resolved_count,
         .data = data, .data_count = r->data_count,
     };
     buf_reset(&c->nt->text);

@@ -23,7 +23,7 @@ static mono_ms ms(int64_t v)
 
 static struct claim_message say(enum claim_kind kind, const char *holder, uint32_t attempt)
 {
-    return (struct claim_message){ kind, KEY, str_c(holder), attempt };
+    return (struct claim_message){ kind, KEY, str_c(holder), STR_EMPTY, attempt };
 }
 
 static int64_t turn(struct claims *c, size_t self, int64_t now, int64_t base)
@@ -46,7 +46,7 @@ static void others_wait_while_an_attempt_is_in_flight_but_not_for_ever(void **st
     struct claims *c = claims_new();
     struct claim_members m = as(1);
     struct claim_message take = say(CLAIM_TAKE, "a", 1);
-    assert_true(claims_hear(c, ms(1000), &take, &m));
+    assert_int_equal(claims_hear(c, ms(1000), &take, &m), CLAIM_NEWS);
     assert_int_equal(turn(c, 1, 1000, 1000), 1000 + CLAIM_BOUND_MS);
     assert_int_equal(turn(c, 1, 1000 + CLAIM_BOUND_MS, 1000), 1000); /* the turn is free */
     claims_free(c);
@@ -68,9 +68,9 @@ static void failure_passes_the_turn_to_the_next(void **state)
     (void)state;
     struct claims *c = claims_new();
     struct claim_members m = as(1);
-    struct claim_message take = say(CLAIM_TAKE, "a", 1), fail = say(CLAIM_FAIL, "a", 1);
+    struct claim_message take = say(CLAIM_TAKE, "a", 1), fail = say(CLAIM_FAIL, "a", 2);
     claims_hear(c, ms(1000), &take, &m);
-    assert_true(claims_hear(c, ms(2000), &fail, &m));
+    assert_int_equal(claims_hear(c, ms(2000), &fail, &m), CLAIM_OURS);
     assert_int_equal(turn(c, 1, 2000, 50000), 2000);         /* b: at once, whatever its position */
     assert_int_equal(turn(c, 2, 2000, 0), 2000 + T);         /* c: after b had its chance */
     assert_int_equal(turn(c, 0, 2000, 0), 2000 + 2 * T);     /* a: last */
@@ -106,6 +106,30 @@ static void own_failure_yields_to_the_others(void **state)
     claims_free(c);
 }
 
+/* Nobody but the one that failed has anything to say: the turn comes round to it at once. */
+static void turn_is_passed_on_until_it_is_the_failed_ones_again(void **state)
+{
+    (void)state;
+    struct claims *a = claims_new(), *b = claims_new(), *c = claims_new();
+    struct claim_members ma = as(0), mb = as(1), mc = as(2);
+    struct claim_message take, fail, pass_b, pass_c;
+    claims_take(a, ms(0), KEY, &ma, &take);
+    claims_fail(a, ms(100), KEY, &ma, &fail);
+    assert_int_equal(claims_hear(b, ms(100), &fail, &mb), CLAIM_OURS);
+    assert_int_equal(claims_hear(c, ms(100), &fail, &mc), CLAIM_NEWS);
+    claims_pass(b, ms(100), KEY, &mb, &pass_b);
+    assert_int_equal(claims_hear(a, ms(110), &pass_b, &ma), CLAIM_NEWS);
+    assert_int_equal(claims_hear(c, ms(110), &pass_b, &mc), CLAIM_OURS);
+    claims_pass(c, ms(110), KEY, &mc, &pass_c);
+    assert_true(str_eq(pass_c.origin, STR("a")));
+    assert_int_equal(claims_hear(b, ms(120), &pass_c, &mb), CLAIM_NEWS);
+    assert_int_equal(claims_hear(a, ms(120), &pass_c, &ma), CLAIM_NEWS); /* not passed on: it began here */
+    assert_int_equal(claims_turn(a, ms(120), KEY, ms(0), T, &ma).ms, 120);
+    claims_free(a);
+    claims_free(b);
+    claims_free(c);
+}
+
 static void failure_of_one_does_not_end_the_attempt_of_another(void **state)
 {
     (void)state;
@@ -113,7 +137,7 @@ static void failure_of_one_does_not_end_the_attempt_of_another(void **state)
     struct claim_members m = as(2);
     struct claim_message take = say(CLAIM_TAKE, "a", 3), fail = say(CLAIM_FAIL, "b", 1);
     claims_hear(c, ms(1000), &take, &m);
-    assert_false(claims_hear(c, ms(1100), &fail, &m));
+    assert_int_equal(claims_hear(c, ms(1100), &fail, &m), CLAIM_OLD);
     assert_int_equal(turn(c, 2, 1100, 0), 1000 + CLAIM_BOUND_MS);
     claims_free(c);
 }
@@ -125,11 +149,11 @@ static void late_and_strange_messages_change_nothing(void **state)
     struct claim_members m = as(1);
     struct claim_message fail = say(CLAIM_FAIL, "a", 2), late = say(CLAIM_TAKE, "a", 2), own = say(CLAIM_TAKE, "b", 1),
                          stranger = say(CLAIM_TAKE, "z", 1);
-    assert_true(claims_hear(c, ms(10), &fail, &m));
-    assert_false(claims_hear(c, ms(20), &late, &m));
-    assert_false(claims_hear(c, ms(20), &fail, &m));
-    assert_false(claims_hear(c, ms(20), &own, &m));
-    assert_false(claims_hear(c, ms(20), &stranger, &m));
+    assert_int_equal(claims_hear(c, ms(10), &fail, &m), CLAIM_OURS);
+    assert_int_equal(claims_hear(c, ms(20), &late, &m), CLAIM_OLD);
+    assert_int_equal(claims_hear(c, ms(20), &fail, &m), CLAIM_OLD);
+    assert_int_equal(claims_hear(c, ms(20), &own, &m), CLAIM_OLD);
+    assert_int_equal(claims_hear(c, ms(20), &stranger, &m), CLAIM_OLD);
     assert_int_equal(turn(c, 1, 20, 90000), 10);
     claims_free(c);
 }
@@ -153,7 +177,7 @@ static void claims_are_bounded(void **state)
     struct claims *c = claims_new();
     struct claim_members m = as(1);
     for (uint64_t i = 0; i < CLAIMS_MAX + 10; i++) {
-        struct claim_message take = { CLAIM_TAKE, i, STR("a"), 1 };
+        struct claim_message take = { CLAIM_TAKE, i, STR("a"), STR_EMPTY, 1 };
         claims_hear(c, ms(0), &take, &m);
     }
     assert_int_equal(claims_count(c), CLAIMS_MAX);
@@ -174,6 +198,13 @@ static void messages_survive_the_wire_and_cuts_are_noticed(void **state)
     assert_true(str_eq(got.holder, STR("node-1")));
     for (size_t n = 0; n < b.n; n++)
         assert_false(claim_message_parse(str_of(b.p, n), &got, &err));
+    struct claim_message pass = { CLAIM_PASS, KEY, STR("b"), STR("node-1"), 7 };
+    buf_reset(&b);
+    claim_message_write(&b, &pass);
+    assert_true(claim_message_parse(buf_view(&b), &got, &err));
+    assert_true(str_eq(got.origin, STR("node-1")));
+    for (size_t n = 0; n < b.n; n++)
+        assert_false(claim_message_parse(str_of(b.p, n), &got, &err));
     buf_deinit(&b);
 }
 
@@ -186,6 +217,7 @@ int main(void)
         cmocka_unit_test(failure_passes_the_turn_to_the_next),
         cmocka_unit_test(members_that_take_no_part_are_passed_over),
         cmocka_unit_test(own_failure_yields_to_the_others),
+        cmocka_unit_test(turn_is_passed_on_until_it_is_the_failed_ones_again),
         cmocka_unit_test(failure_of_one_does_not_end_the_attempt_of_another),
         cmocka_unit_test(late_and_strange_messages_change_nothing),
         cmocka_unit_test(logged_entry_ends_the_claim),

@@ -153,7 +153,7 @@ static struct notify_flush *flush_with(struct world *w, struct alert_slot **v, s
 {
     struct notify_flush_spec spec = {
         .owner = w, .receivers = &w->receivers, .group_key = STR("{}:{}"), .route_id = STR("{}"),
-        .repeat_interval_ms = 3600 * 1000, .timeout_ms = 60000, .tick = wall(w), .inhibitor = w->inhibitor,
+        .repeat_interval_ms = 3600 * 1000, .timeout_ms = 60000, .tick = wall(w), .taken = wall(w), .inhibitor = w->inhibitor,
         .mute = mute, .mute_count = mute != NULL, .active = active, .active_count = active != NULL,
     };
     struct notify_alert *alerts = mem_alloc_array(n, sizeof *alerts);
@@ -496,12 +496,15 @@ static void claim_is_announced_and_a_peers_failure_passes_the_turn(void **state)
     begin(&w, 1);
     peers(&w, 3, 1, true);
     flush(&w, put(&w, "A", 3600 * 1000));
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), 1 };
-    notifier_hear_claim(w.nt, w.now, &m);
+    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
+    notifier_hear_claim(w.nt, w.now, &m, &w.out);
+    take_effects(&w);
     advance(&w, 20000);
     assert_int_equal(w.attempts_count, 0); /* a is trying: the own position's time has come, and is waited over */
     m.kind = CLAIM_FAIL;
-    notifier_hear_claim(w.nt, w.now, &m);
+    m.attempt = 2;
+    notifier_hear_claim(w.nt, w.now, &m, &w.out);
+    take_effects(&w);
     step(&w);
     assert_int_equal(w.attempts_count, 1); /* next in line */
     assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
@@ -509,9 +512,11 @@ static void claim_is_announced_and_a_peers_failure_passes_the_turn(void **state)
     assert_int_equal(w.last_claim.kind, CLAIM_FAIL);
     advance(&w, 5000);
     assert_int_equal(w.attempts_count, 1); /* now c's turn, then a's */
-    struct claim_message c = { CLAIM_FAIL, m.key, STR("c"), 1 }, a = { CLAIM_FAIL, m.key, STR("a"), 2 };
-    notifier_hear_claim(w.nt, w.now, &c);
-    notifier_hear_claim(w.nt, w.now, &a);
+    struct claim_message c = { CLAIM_FAIL, m.key, STR("c"), STR_EMPTY, 1 },
+                         a = { CLAIM_FAIL, m.key, STR("a"), STR_EMPTY, 3 };
+    notifier_hear_claim(w.nt, w.now, &c, &w.out);
+    notifier_hear_claim(w.nt, w.now, &a, &w.out);
+    take_effects(&w);
     step(&w);
     assert_int_equal(w.attempts_count, 2);
     answer(&w, 1, SEND_DONE, "");
@@ -527,8 +532,9 @@ static void entry_from_a_peer_ends_the_wait_for_its_claim(void **state)
     begin(&w, 1);
     peers(&w, 3, 1, true);
     flush(&w, put(&w, "A", 3600 * 1000));
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), 1 };
-    notifier_hear_claim(w.nt, w.now, &m);
+    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
+    notifier_hear_claim(w.nt, w.now, &m, &w.out);
+    take_effects(&w);
     advance(&w, 20000);
     const uint64_t hash = labels_nflog_hash(alert_store_next(w.alerts, &(uint32_t){ 0 })->value->labels);
     struct nflog *peer = nflog_new(3600 * 1000);
