@@ -461,7 +461,8 @@ static bool run_matrix(struct finish *z, const struct promql_node *n)
     struct raw raw = { z, n, r - (n->kind == NODE_MATRIX ? n->u.matrix.range.ms : n->u.subquery.range.ms), r };
     if (!range_each(z->ev, z->f, n, raw_one, &raw))
         return false;
-    qsort(z->r->series, z->r->n, sizeof *z->r->series, series_order);
+    if (z->r->n)
+        qsort(z->r->series, z->r->n, sizeof *z->r->series, series_order);
     for (size_t i = 1; i < z->r->n; i++)
         if (labels_eq(z->r->series[i - 1].labels, z->r->series[i].labels))
             return eval_fail(z->ev, "vector cannot contain metrics with the same labelset");
