@@ -39,6 +39,7 @@ struct names {
 struct name_change { /* node NULL: the name was removed */
     struct buf path;
     struct node *node;
+    struct buf from; /* not empty: a folder was renamed, with all that is in it */
 };
 
 struct fs_file {
@@ -258,23 +259,89 @@ static void change_name(struct memfs *m, struct str path, struct node *node)
     names_set(&m->now, path, node);
 }
 
+static bool is_below(struct str path, struct str dir)
+{
+    return path.n > dir.n && path.p[dir.n] == '/' && str_starts(path, dir);
+}
+
+/* The path with the folder `from` at its start replaced, if it is that or below it. */
+static void repath(struct buf *path, struct str from, struct str to)
+{
+    struct str was = buf_view(path);
+    struct buf moved = { 0 };
+    if (!str_eq(was, from) && !is_below(was, from))
+        return;
+    buf_str(&moved, to);
+    buf_str(&moved, str_from(was, from.n));
+    buf_deinit(path);
+    *path = moved;
+}
+
+/* A folder and its content under another name. */
+static void names_move(struct names *names, struct str from, struct str to)
+{
+    for (size_t i = 0; i < names->count;) {
+        struct str path = buf_view(&names->list[i].path);
+        if (!str_eq(path, from) && !is_below(path, from)) {
+            i++;
+            continue;
+        }
+        struct buf target = { 0 };
+        struct node *n = node_retain(names->list[i].node);
+        buf_str(&target, path);
+        repath(&target, from, to);
+        names_set(names, path, NULL);
+        names_set(names, buf_view(&target), n);
+        node_release(n);
+        buf_deinit(&target);
+        i = 0;
+    }
+}
+
+/* As change_name, for a folder: what is in it goes along at once, whenever the change becomes durable. */
+static void change_folder(struct memfs *m, struct str from, struct str to)
+{
+    struct node *n = node_retain(names_get(&m->now, from));
+    names_move(&m->now, from, to);
+    change_name(m, to, n);
+    buf_str(&m->changes[m->changes_count - 1].from, from);
+    node_release(n);
+}
+
+static void apply_name(struct names *names, const struct name_change *c)
+{
+    if (c->from.n)
+        names_move(names, buf_view(&c->from), buf_view(&c->path));
+    else
+        names_set(names, buf_view(&c->path), c->node);
+}
+
 static void name_change_free(struct name_change *c)
 {
     buf_deinit(&c->path);
+    buf_deinit(&c->from);
     node_release(c->node);
 }
 
+/* Changes of names in the folder become durable. A folder above it whose renaming is not durable still has its old name
+ * there; and once it is, what is not durable of its content goes by the new one. */
 static void sync_names(struct memfs *m, struct str dir)
 {
     size_t kept = 0;
     for (size_t i = 0; i < m->changes_count; i++) {
         struct name_change *c = &m->changes[i];
-        if (str_eq(parent_of(buf_view(&c->path)), dir)) {
-            names_set(&m->durable, buf_view(&c->path), c->node);
-            name_change_free(c);
-        } else {
+        if (!str_eq(parent_of(buf_view(&c->path)), dir)) {
             m->changes[kept++] = *c;
+            continue;
         }
+        for (size_t k = kept; k-- > 0;) {
+            if (m->changes[k].from.n && !c->from.n)
+                repath(&c->path, buf_view(&m->changes[k].path), buf_view(&m->changes[k].from));
+        }
+        apply_name(&m->durable, c);
+        for (size_t k = 0; k < kept && c->from.n; k++)
+            repath(&m->changes[k].path, buf_view(&c->from), buf_view(&c->path));
+        name_change_free(c);
     }
     m->changes_count = kept;
 }
@@ -497,29 +564,6 @@ static bool fs_stat(struct fs *fs, struct str path, struct fs_stat *st, struct e
 }
 
 /* Moves a name and, for a folder, every name below it. */
-static void move_names(struct memfs *m, struct str from, struct str to)
-{
-    for (size_t i = 0; i < m->now.count;) {
-        struct str path = buf_view(&m->now.list[i].path);
-        bool below = str_starts(path, from) && path.n > from.n && path.p[from.n] == '/';
-        if (!below && !str_eq(path, from)) {
-            i++;
-            continue;
-        }
-        struct buf old = { 0 }, target = { 0 };
-        buf_str(&old, path);
-        buf_str(&target, to);
-        buf_str(&target, str_from(path, from.n));
-        struct node *n = node_retain(m->now.list[i].node);
-        change_name(m, buf_view(&target), n);
-        change_name(m, buf_view(&old), NULL);
-        node_release(n);
-        buf_deinit(&old);
-        buf_deinit(&target);
-        i = 0;
-    }
-}
-
 static bool with_two_paths(struct fs *fs, struct str from, struct str to,
                            bool (*act)(struct memfs *m, struct str from, struct str to, struct err *err),
                            struct err *err)
@@ -553,8 +597,15 @@ static bool rename_locked(struct memfs *m, struct str from, struct str to, struc
         return err_errno(err, EINVAL, "rename %.*s %.*s", STR_ARG(from), STR_ARG(to));
     if (target && target->is_dir && (!n->is_dir || has_children(m, to)))
         return err_errno(err, n->is_dir ? ENOTEMPTY : EEXIST, "rename %.*s %.*s", STR_ARG(from), STR_ARG(to));
-    if (!str_eq(from, to))
-        move_names(m, from, to);
+    if (str_eq(from, to))
+        return true;
+    if (n->is_dir) {
+        change_folder(m, from, to);
+    } else {
+        struct node *file = names_get(&m->now, from);
+        change_name(m, to, file);
+        change_name(m, from, NULL);
+    }
     return true;
 }
 
@@ -775,7 +826,7 @@ void memfs_crash(struct memfs *m, struct rng *rng)
     m->faults = (struct memfs_faults){ 0 };
     size_t keep = rng ? (size_t)rng_below(rng, m->changes_count + 1) : 0;
     for (size_t i = 0; i < keep; i++)
-        names_set(&m->durable, buf_view(&m->changes[i].path), m->changes[i].node);
+        apply_name(&m->durable, &m->changes[i]);
     forget_changes(m);
     names_deinit(&m->now);
     m->now = (struct names){ 0 };
