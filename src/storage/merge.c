@@ -100,8 +100,10 @@ void columns_join_runs(struct columns *c, size_t n0, size_t hn0, size_t n1, size
     struct columns old = { 0 }; /* both runs aside, then back in order */
     size_t n = c->n - n0, hn = c->hn - hn0;
     columns_reserve(&old, n + 1);
-    memcpy(old.t, c->t + n0, n * sizeof *old.t);
-    memcpy(old.v, c->v + n0, n * sizeof *old.v);
+    if (n) {
+        memcpy(old.t, c->t + n0, n * sizeof *old.t);
+        memcpy(old.v, c->v + n0, n * sizeof *old.v);
+    }
     for (size_t i = 0; i < hn; i++)
         columns_push_histogram(&old, c->ht[hn0 + i], c->h[hn0 + i]);
     struct cursor a = { old.t, old.ht, old.v, old.h, 0, n1 - n0, 0, hn1 - hn0 };

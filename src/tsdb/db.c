@@ -177,7 +177,9 @@ static void delete_block(struct tsdb *db, const struct block *b)
     struct err err = { 0 };
     struct str dir = buf_view(&b->dir.text);
     struct str to = path_set(&tmp, "%.*s" SUFFIX_DELETION, STR_ARG(dir));
-    if (!db->fs->rename(db->fs, dir, to, &err) || !fs_remove_tree(db->fs, to, &err))
+    /* The new name first: a block that comes back after a crash must not have lost files. */
+    if (!db->fs->rename(db->fs, dir, to, &err) || !db->fs->sync_dir(db->fs, tsdb_dir(db), &err) ||
+        !fs_remove_tree(db->fs, to, &err))
         log_warn("Deleting a block failed", LOG_STR("dir", dir), LOG_ERR(&err));
     else
         log_info("Deleting obsolete block", LOG_CSTR("block", b->meta.ulid.text));
@@ -374,6 +376,17 @@ static void destroy(struct tsdb *db)
     mem_free(db);
 }
 
+/* The directories themselves may be new. */
+static void sync_dirs(struct tsdb *db)
+{
+    struct str dir = tsdb_dir(db);
+    size_t slash = str_rfind_byte(dir, '/');
+    struct str parent = slash == STR_NPOS ? STR(".") : slash == 0 ? STR("/") : str_of(dir.p, slash);
+    struct err err = { 0 };
+    if (!db->fs->sync_dir(db->fs, dir, &err) || !db->fs->sync_dir(db->fs, parent, &err))
+        log_warn("Syncing the directory failed", LOG_ERR(&err));
+}
+
 bool tsdb_open(const struct tsdb_options *options, wall_ms now, struct tsdb **out, struct err *err)
 {
     struct tsdb *db = make(options);
@@ -387,8 +400,10 @@ bool tsdb_open(const struct tsdb_options *options, wall_ms now, struct tsdb **ou
         destroy(db);
         return false;
     }
-    if (!db->o.read_only)
+    if (!db->o.read_only) {
         forget_series_state(db);
+        sync_dirs(db);
+    }
     *out = db;
     return true;
 }

@@ -252,6 +252,13 @@ static bool merge_some(struct tsdb *db, wall_ms now, struct block **v, size_t n,
     return ok;
 }
 
+/* An out-of-order block that reaches past what the head has given to blocks: merged with ordinary ones it would lose its
+ * mark, and the next start would take its end for theirs and leave out what only the log has. */
+static bool is_ahead(struct head *h, const struct block_meta *m)
+{
+    return !block_meta_is_in_order(m) && m->maxt > time_load(&h->min_valid);
+}
+
 /* One plan. False: nothing to do, or it failed. */
 static bool merge_next(struct tsdb *db, wall_ms now, const _Atomic bool *stop)
 {
@@ -259,11 +266,16 @@ static bool merge_next(struct tsdb *db, wall_ms now, const _Atomic bool *stop)
     const struct block_meta **metas = mem_alloc_array(all.n, sizeof(struct block_meta *));
     size_t *picked = mem_alloc_array(all.n, sizeof *picked);
     struct block **v = mem_alloc_array(all.n, sizeof(struct block *));
-    for (size_t i = 0; i < all.n; i++)
-        metas[i] = &all.v[i]->meta;
-    size_t n = plan_compaction(metas, all.n, &db->ranges, !db->o.no_overlap_compaction, picked);
+    size_t candidates = 0;
+    for (size_t i = 0; i < all.n; i++) {
+        if (is_ahead(&db->head, &all.v[i]->meta))
+            continue;
+        v[candidates] = all.v[i];
+        metas[candidates++] = &all.v[i]->meta;
+    }
+    size_t n = plan_compaction(metas, candidates, &db->ranges, !db->o.no_overlap_compaction, picked);
     for (size_t i = 0; i < n; i++)
-        v[i] = all.v[picked[i]];
+        v[i] = v[picked[i]]; /* picked ascends: nothing is overwritten before it is read */
     bool done = n > 0 && merge_some(db, now, v, n, stop);
     mem_free(metas);
     mem_free(picked);

@@ -2,7 +2,8 @@
  *
  * M1  A file is one of: finished (mapped when first read), or the last one, open for appending, whose tail is in
  *     `pending` and whose written part is read with read(2).
- * M2  An old file is never appended to: after a start the first chunk begins a new file.
+ * M2  An old file is never appended to: after a start the first chunk begins a new file. A file is synced before the next
+ *     one exists, and its header before anything else, because a start refuses files that are short and not the last.
  * M3  References are file number << 32 | offset and stay valid until the file is dropped by truncation.
  * M4  Dropped files are unlinked at once and closed when no reader can hold a reference. */
 #include "tsdb/head/mapper_int.h"
@@ -255,6 +256,24 @@ static uint32_t next_number(const struct mapper *m)
     return last + 1;
 }
 
+static bool begin_file(struct mapper *m, struct str path, struct fs_file **file, struct err *err)
+{
+    uint8_t head[HEAD_HEADER_BYTES] = { 0 };
+    struct err ignored;
+    put_be32(head, HEAD_MAGIC);
+    head[4] = HEAD_VERSION;
+    if (!m->fs->open(m->fs, path, FS_READ | FS_WRITE | FS_CREATE | FS_TRUNCATE, file, err))
+        return false;
+    if (m->fs->write(m->fs, *file, 0, head, sizeof head, err) && m->fs->sync(m->fs, *file, err))
+        return true;
+    m->fs->close(m->fs, *file);
+    *file = NULL;
+    if (!m->fs->remove(m->fs, path, &ignored)) {
+        /* Without a whole header it is removed at the next opening. */
+    }
+    return false;
+}
+
 /* Finishes the open file and begins the next; false: the disk does not take it, the open file goes on. */
 static bool cut(struct mapper *m, struct err *err)
 {
@@ -262,21 +281,19 @@ static bool cut(struct mapper *m, struct err *err)
     struct mapper_file *old = open_file(m), *f;
     uint32_t number = next_number(m);
     struct fs_file *file;
-    if (m->read_only || !flush(m, err))
+    if (m->read_only || !flush(m, err) || (old && !old->synced && !m->fs->sync(m->fs, old->file, err)))
         return false;
-    bool ok = m->fs->open(m->fs, file_path(&path, m, number), FS_READ | FS_WRITE | FS_CREATE | FS_TRUNCATE, &file, err);
+    bool ok = begin_file(m, file_path(&path, m, number), &file, err);
     path_deinit(&path);
     if (!ok)
         return false;
     if (old)
-        old->finished = true;
+        old->finished = old->synced = true;
     f = MEM_NEW(struct mapper_file);
     f->number = number;
     f->file = file;
+    f->size = HEAD_HEADER_BYTES;
     files_push(m, f);
-    buf_be32(&m->pending, HEAD_MAGIC);
-    buf_byte(&m->pending, HEAD_VERSION);
-    buf_fill(&m->pending, 0, 3);
     m->cut_next = false;
     return true;
 }
@@ -292,10 +309,8 @@ uint64_t mapper_write(struct mapper *m, const struct mapped_chunk *c, struct str
             /* Not even a file can be made: the chunk waits in the buffer of one that is made when there is room. */
             f = MEM_NEW(struct mapper_file);
             f->number = next_number(m);
+            f->size = HEAD_HEADER_BYTES;
             files_push(m, f);
-            buf_be32(&m->pending, HEAD_MAGIC);
-            buf_byte(&m->pending, HEAD_VERSION);
-            buf_fill(&m->pending, 0, 3);
             m->stalled = true;
         }
         f = open_file(m);
@@ -319,8 +334,7 @@ uint64_t mapper_write(struct mapper *m, const struct mapped_chunk *c, struct str
 static bool make_file(struct mapper *m, struct mapper_file *f, struct err *err)
 {
     struct path path = { 0 };
-    bool ok = f->file || m->fs->open(m->fs, file_path(&path, m, f->number),
-                                     FS_READ | FS_WRITE | FS_CREATE | FS_TRUNCATE, &f->file, err);
+    bool ok = f->file || begin_file(m, file_path(&path, m, f->number), &f->file, err);
     path_deinit(&path);
     return ok;
 }

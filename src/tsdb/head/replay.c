@@ -5,6 +5,8 @@
  *     that what is read twice is there once.
  * R2  Samples of unknown references are counted and skipped; what is not in order is dropped silently, because the log has
  *     what a commit was given, not what it kept.
+ *     A reference that was met anywhere, known or not, is never given to a new series: what is still on disk under it
+ *     would be taken for that series' at the next start.
  * R3  A damaged log is cut behind its last good record and what was loaded stays; damage in the write-behind log is
  *     repaired there alone; damage in a checkpoint, or a segment that is missing, refuses the opening.
  * R4  Damaged chunks_head files go, with all later ones; their samples come back from the log as far as it reaches.
@@ -19,6 +21,8 @@
 #include "tsdb/wal/checkpoint_int.h"
 
 #include <stdlib.h>
+
+#define REF_MAX (UINT64_C(1) << 40) /* larger ones are no references */
 
 /* Chunks of one reference, found before its series record. */
 struct found_chunks {
@@ -40,10 +44,17 @@ struct replay {
     struct record record;
     uint64_t unknown_samples, unknown_histograms, unknown_exemplars, unknown_tombstones, unknown_metadata, unknown_markers;
     bool wbl;
+    uint64_t highest_ref;      /* of anything that was read: none of them is given to a new series */
     int64_t mint, maxt, ooo_mint, ooo_maxt; /* seen */
 };
 
 /* ---- references ---- */
+
+static void note_ref(struct replay *r, uint64_t ref)
+{
+    if (ref > r->highest_ref && ref < REF_MAX)
+        r->highest_ref = ref;
+}
 
 static void ref_put(struct replay *r, uint64_t ref, uint32_t slot)
 {
@@ -83,6 +94,7 @@ static void found_free(struct replay *r)
 static void found_visit(void *arg, const struct mapped_chunk *c)
 {
     struct replay *r = arg;
+    note_ref(r, c->series_ref);
     if (!chunk_encoding_known(c->encoding) || c->maxt < c->mint)
         return;
     if (!c->out_of_order && (c->maxt < r->min_valid || c->maxt - c->mint > UINT32_MAX))
@@ -226,8 +238,10 @@ static void replay_series(struct replay *r)
 static struct head_series *series_of(struct replay *r, uint64_t ref, uint32_t *slot)
 {
     uint32_t at = ref_slot(r, ref);
-    if (UNLIKELY(at == 0))
+    if (UNLIKELY(at == 0)) {
+        note_ref(r, ref);
         return NULL;
+    }
     *slot = at - 1;
     return head_at(r->h, *slot);
 }
@@ -304,8 +318,6 @@ static void replay_tombstones(struct replay *r)
         const struct record_tombstone *v = &r->record.tombstones[i];
         uint32_t slot;
         struct head_series *s = series_of(r, v->ref, &slot);
-        if (v->ref >= r->h->next_ref)
-            r->h->next_ref = v->ref + 1;
         if (!s) {
             r->unknown_tombstones++;
         } else if (v->interval.mint == INT64_MIN && v->interval.maxt == INT64_MAX) {
@@ -569,6 +581,8 @@ static void report_unknown(const struct replay *r)
 static void settle(struct replay *r)
 {
     struct head *h = r->h;
+    if (r->highest_ref >= h->next_ref)
+        h->next_ref = r->highest_ref + 1;
     if (r->min_valid != INT64_MIN) { /* begins where blocks end, even when it is empty */
         r->mint = r->mint < r->min_valid ? r->min_valid : r->mint;
         if (r->maxt == INT64_MIN || r->maxt < r->min_valid)
