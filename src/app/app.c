@@ -12,6 +12,7 @@
 #include "app/features.h"
 #include "app/generation.h"
 #include "app/mesh_thread.h"
+#include "app/prometheus_half.h"
 #include "app/send_thread.h"
 #include "app/web_access.h"
 #include "base/lock.h"
@@ -70,6 +71,7 @@ struct app {
     struct alert_thread *alerts;
     struct send_thread *send;
     struct mesh_thread *mesh;
+    struct prometheus_half *prometheus;
 
     struct lock reload_lock; /* guards the next three. Rank: leaf */
     struct api_ask **reloads; /* asked for since the one that is running began */
@@ -267,6 +269,8 @@ static void begin_reload(void *arg)
     }
     if (a->mesh)
         mesh_thread_reload(a->mesh);
+    if (a->prometheus)
+        prometheus_half_reload(a->prometheus, c);
     if (!a->alert_half) {
         set_running_config(a, c);
         config_release(c);
@@ -387,6 +391,21 @@ static bool start_alert_half(struct app *a, struct err *err)
                                               .cluster = a->mesh ? hook_cluster : NULL, .reload = ask_reload };
     a->alerts = alert_thread_start(&options, &hooks, err);
     return a->alerts != NULL;
+}
+
+static bool start_prometheus_half(struct app *a, const struct config *c, struct err *err)
+{
+    uint64_t seed;
+    crypto_random(&seed, sizeof seed);
+    const struct prometheus_half_options options = { .options = a->o, .features = &a->features, .config = c,
+                                                     .fs = fs_posix(), .seed = seed, .hostname = a->hostname,
+                                                     .started = a->api.backend.started, .registry = a->registry,
+                                                     .loop_metrics = &a->loop_metrics };
+    a->prometheus = prometheus_half_start(&options, err);
+    if (!a->prometheus)
+        return err_wrap(err, "opening storage failed");
+    a->web.prometheus = prometheus_half_door(a->prometheus);
+    return true;
 }
 
 /* ---- HTTP ---- */
@@ -699,6 +718,7 @@ static void shut_down(struct app *a)
     mesh_thread_free(a->mesh);
     if (a->server)
         http_server_free(a->server);
+    prometheus_half_stop(a->prometheus);
     alert_thread_free(a->alerts);
     web_access_close(a->access);
     generation_release(a->generation);
@@ -741,7 +761,8 @@ static bool start(struct app *a, struct err *err)
              LOG_STR("version", STR("tocsin " TOCSIN_VERSION)));
     prepare_web(a);
     register_metrics(a);
-    bool ok = bind_listeners(a, err) && external_url(a, err) && (!a->alert_half || start_alert_half(a, err));
+    bool ok = bind_listeners(a, err) && external_url(a, err) && (!a->alert_half || start_alert_half(a, err)) &&
+              (!a->prometheus_half || start_prometheus_half(a, c, err));
     if (!ok) {
         config_release(c);
         return false;
