@@ -264,7 +264,7 @@ static void share_count(struct sharing *s, struct promql_node *n)
 {
     if (may_share(n))
         share_entry(s, n)->uses++;
-    struct promql_node *one, **rest;
+    struct promql_node *one = NULL, **rest = NULL;
     size_t count = same_frame_children(n, &one, &rest);
     for (size_t i = 0; i < count; i++)
         share_count(s, rest ? rest[i] : one);
@@ -279,7 +279,7 @@ static void share_mark(struct sharing *s, struct promql_node *n, int uses)
             uses = c->uses;
         }
     }
-    struct promql_node *one, **rest;
+    struct promql_node *one = NULL, **rest = NULL;
     size_t count = same_frame_children(n, &one, &rest);
     for (size_t i = 0; i < count; i++)
         share_mark(s, rest ? rest[i] : one, uses);
