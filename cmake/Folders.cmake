@@ -44,7 +44,9 @@ if(lib_sources)
 endif()
 set(TEST_INCLUDES ${PROJECT_SOURCE_DIR}/tests)
 
-# Unit tests link their own folder and what is below it: a test that needs more is not a unit test.
+# Unit tests link their own folder and what is below it: a test that needs more is not a unit test. Routing is tested on
+# configurations as users write them, so those tests link the reader of files too.
+set(TEST_LIBS_dispatch tocsin_config)
 foreach(folder IN LISTS ALL_FOLDERS)
   file(GLOB_RECURSE tests CONFIGURE_DEPENDS tests/unit/${folder}/*_test.c)
   foreach(test IN LISTS tests)
@@ -52,7 +54,8 @@ foreach(folder IN LISTS ALL_FOLDERS)
     set(target unit_${folder}_${name})
     add_executable(${target} ${test})
     target_include_directories(${target} PRIVATE ${TEST_INCLUDES})
-    target_link_libraries(${target} PRIVATE ${TESTLIB} tocsin_${folder} PkgConfig::CMOCKA PkgConfig::JANSSON)
+    target_link_libraries(${target} PRIVATE ${TESTLIB} ${TEST_LIBS_${folder}} tocsin_${folder}
+                          PkgConfig::CMOCKA PkgConfig::JANSSON)
     set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/unit)
   endforeach()
 endforeach()
