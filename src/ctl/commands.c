@@ -195,6 +195,48 @@ static const struct command template_commands[] = {
       .flags_count = ARRAY_LEN(render_flags), .run = ctl_template_render },
 };
 
+/* ---- PromQL ---- */
+
+#define QUERY_FORMAT F(ENUM, format, "format", 0, "promql", "Output format of the query.", .choices = "promql,json")
+#define QUERY_PATH                                                                                 \
+    F(STR, tsdb_path, "storage.tsdb.path", 0, NULL, "Query this data directory, read-only, instead of a server: leave <server> out.")
+#define QUERY_SPAN                                                                                 \
+    F(STR, query_start, "start", 0, NULL, "Start time (RFC3339 or Unix timestamp)."),              \
+        F(STR, query_end, "end", 0, NULL, "End time (RFC3339 or Unix timestamp).")
+static const struct flag query_instant_flags[] = {
+    QUERY_FORMAT, QUERY_PATH, F(STR, query_time, "time", 0, NULL, "Query evaluation time (RFC3339 or Unix timestamp)."),
+};
+static const struct flag query_range_flags[] = {
+    QUERY_FORMAT, QUERY_PATH, QUERY_SPAN, F(STR, query_step, "step", 0, NULL, "Query step size (duration)."),
+};
+static const struct flag query_series_flags[] = {
+    QUERY_FORMAT, QUERY_PATH, QUERY_SPAN,
+    F(STRS, matchers, "match", 0, NULL, "Series selector. Can be specified multiple times.", .required = true),
+};
+static const struct flag query_labels_flags[] = {
+    QUERY_FORMAT, QUERY_PATH, QUERY_SPAN,
+    F(STRS, matchers, "match", 0, NULL, "Series selector. Can be specified multiple times."),
+};
+static const struct command_arg query_args[] = { ARG(queries, "server expr", true, "Prometheus server to query, and the query") };
+static const struct command_arg query_series_args[] = { ARG(queries, "server", true, "Prometheus server to query") };
+static const struct command_arg query_labels_args[] = {
+    ARG(queries, "server name", true, "Prometheus server to query, and the label's name"),
+};
+static const struct command query_commands[] = {
+    { .name = "instant", .help = "Run instant query.", .flags = query_instant_flags,
+      .flags_count = ARRAY_LEN(query_instant_flags), .args = query_args, .args_count = 1, .run = ctl_query_instant },
+    { .name = "range", .help = "Run range query.", .flags = query_range_flags, .flags_count = ARRAY_LEN(query_range_flags),
+      .args = query_args, .args_count = 1, .run = ctl_query_range },
+    { .name = "series", .help = "Run series query.", .flags = query_series_flags,
+      .flags_count = ARRAY_LEN(query_series_flags), .args = query_series_args, .args_count = 1, .run = ctl_query_series },
+    { .name = "labels", .help = "Run labels query.", .flags = query_labels_flags,
+      .flags_count = ARRAY_LEN(query_labels_flags), .args = query_labels_args, .args_count = 1, .run = ctl_query_labels },
+};
+static const struct command_arg test_files_args[] = { ARG(test_files, "test-file", true, "The test files", .required = true) };
+static const struct command test_commands[] = {
+    { .name = "promql", .help = "Run PromQL test scripts.", .args = test_files_args, .args_count = 1, .run = ctl_test_promql },
+};
+
 static const struct command commands[] = {
     { .name = "alert", .help = "Add or query alerts.", .commands = alert_commands, .commands_count = ARRAY_LEN(alert_commands) },
     { .name = "silence", .help = "Add, expire or view silences. For more information and additional flags see query help",
@@ -209,6 +251,9 @@ static const struct command commands[] = {
       .commands_count = ARRAY_LEN(config_commands) },
     { .name = "template", .help = "Render template files.", .commands = template_commands,
       .commands_count = ARRAY_LEN(template_commands) },
+    { .name = "query", .help = "Run query against a Prometheus server.", .commands = query_commands,
+      .commands_count = ARRAY_LEN(query_commands) },
+    { .name = "test", .help = "Unit testing.", .commands = test_commands, .commands_count = ARRAY_LEN(test_commands) },
 };
 
 const struct command ctl_program = {

@@ -142,6 +142,12 @@ int ctl_cluster_show(void *program);
 int ctl_cluster_watch(void *program);
 int ctl_template_render(void *program);
 
+int ctl_query_instant(void *program); /* promql_cmd.c */
+int ctl_query_range(void *program);
+int ctl_query_series(void *program);
+int ctl_query_labels(void *program);
+int ctl_test_promql(void *program);
+
 extern const struct command ctl_program; /* commands.c */
 
 #endif

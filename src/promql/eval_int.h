@@ -342,6 +342,7 @@ SCALAR_FN(fn_query_constant);
 SCALAR_FN(fn_min_max_of);
 #undef SCALAR_FN
 double fn_sgn(double v);
+double fn_ln(double v);
 double fn_deg(double v);
 double fn_rad(double v);
 

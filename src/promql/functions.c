@@ -70,7 +70,7 @@ static const struct promql_function functions[] = {
     { .name = "label_replace", .returns = V, .args = { V, T, T, T, T }, .args_count = 5, .vector = fn_label_replace,
       .keeps_name = true },
     RANGE1("last_over_time", range_last, .keeps_name = true),
-    MATH("ln", log),
+    MATH("ln", fn_ln),
     MATH("log10", log10),
     MATH("log2", log2),
     RANGE1("mad_over_time", range_mad, .experimental = true),
