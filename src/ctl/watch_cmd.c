@@ -1,8 +1,8 @@
 /* alert watch and cluster watch: ask again and again, and show what changed.
  *
  * Two generations of answers are kept, each in an arena of its own, so that a watch of days holds two answers and no more. A
- * question that fails is said on stderr and asked again; only the first one ends the command, because then the URL or the
- * matchers are wrong. Items are sorted by key; one walk over both generations finds what is new, different or gone. */
+ * question that fails is said on stderr, once until there is an answer again; only the first one ends the command, because
+ * then the URL or the matchers are wrong. Items are sorted by key; one walk over both generations finds what is new, different or gone. */
 #include "ctl/alerts_int.h"
 #include "ctl/ctl.h"
 
@@ -111,6 +111,7 @@ static int run_watch(struct ctl *c, const struct watch *w)
     struct items items[2] = { { .n = 0 }, { .n = 0 } };
     struct arena *kept = c->arena;
     size_t current = 0;
+    bool lost = false;
     int code = 0;
     int64_t pause_ms = c->f.watch_interval_ns / 1000000;
     if (!ctl_connect(c))
@@ -124,6 +125,9 @@ static int run_watch(struct ctl *c, const struct watch *w)
         c->arena = &generations[next];
         ctl_client_renew(c);
         if (w->ask(c, &fresh)) {
+            if (lost)
+                fprintf(stderr, "%s: answered again\n", c->name);
+            lost = false;
             if (fresh.n)
                 qsort(fresh.v, fresh.n, sizeof *fresh.v, by_key);
             show(c, w, &items[current], &fresh);
@@ -133,7 +137,9 @@ static int run_watch(struct ctl *c, const struct watch *w)
             code = ctl_fail(c);
             break;
         } else {
-            fprintf(stderr, "%s: %s\n", c->name, c->err.text);
+            if (!lost)
+                fprintf(stderr, "%s: %s\n", c->name, c->err.text);
+            lost = true;
         }
         if (ferror(stdout))
             break; /* nobody reads any more */
