@@ -1,14 +1,22 @@
 /* Requests of /api/v1 that the store answers at once run on the HTTP thread; queries are posted to the query threads. The store's
- * maintenance (head to blocks, checkpoints, merging, retention) runs once a minute on a thread of its own. */
+ * maintenance (head to blocks, checkpoints, merging, retention) runs once a minute on a thread of its own.
+ *
+ * A query's life:  HTTP thread: begin -> the emptiest query thread: arm, run, disarm -> watch thread: answer.
+ * The watch thread looks at running queries every WATCH_MS and stops those whose time is over or whose client has gone. A
+ * query is answered there too, after its timer is off, so that nothing of it is touched once its memory is gone.
+ * Bounds: QUERY_THREADS_MAX threads, --query.max-concurrency queries waiting for each. */
 #include "app/prometheus_half.h"
 
 #include "api/store_api.h"
+#include "api/v1.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "http/router.h"
 #include "io/clock_io.h"
+#include "io/http_server.h"
 #include "io/loop.h"
+#include "io/mailbox.h"
 #include "io/thread.h"
 #include "model/duration.h"
 #include "tsdb/tsdb.h"
@@ -19,12 +27,40 @@
 #define MAINTENANCE_MS       60000
 #define RETENTION_DEFAULT_MS ((int64_t)15 * 24 * 3600 * 1000)
 #define EXEMPLARS_DEFAULT    100000
+#define QUERY_THREADS_MAX    8
+#define WATCH_MS             100
+
+struct query_thread {
+    struct loop *loop;
+    struct thread thread;
+    struct mailbox *inbox;
+    struct prometheus_half *half;
+    struct loop_call stop_call;
+};
+
+/* One query on its way; in the request's arena. */
+struct query {
+    struct mail mail;
+    struct prometheus_half *half;
+    struct web_call *call;
+    struct api_v1_job *job;
+    struct stopwatch queued;
+    mono_ms deadline;
+    struct loop_timer timer;
+    struct loop_call arm, disarm;
+};
 
 struct prometheus_half {
     struct prometheus_half_options o;
     struct arena arena;
     struct tsdb *db;
     struct store_api store;
+    struct api_v1 queries;
+    struct query_thread query_threads[QUERY_THREADS_MAX];
+    size_t query_threads_count;
+    struct loop *watch_loop;
+    struct thread watch_thread;
+    struct loop_call watch_stop;
     struct loop *loop;
     struct thread thread;
     struct loop_timer timer;
@@ -115,6 +151,7 @@ void prometheus_half_reload(struct prometheus_half *p, const struct config *conf
     struct err err = { 0 };
     if (settings_of(p, config, &s, &err)) /* the flags were good at start */
         tsdb_reconfigure(p->db, s.out_of_order_ms, s.retention_ms, s.retention_bytes, s.exemplars_max);
+    atomic_store(&p->queries.interval_ms, config->global.prometheus.evaluation_interval_ms);
 }
 
 /* ---- background ---- */
@@ -140,6 +177,144 @@ static void end_loop(void *arg)
     loop_stop(p->loop);
 }
 
+/* ---- queries ---- */
+
+static void watch(void *arg)
+{
+    struct query *q = arg;
+    if (!mono_before(loop_now(q->half->watch_loop), q->deadline))
+        atomic_store(&q->job->stop, PROMQL_TIMED_OUT);
+    else if (http_exchange_gone(q->call->call.carrier))
+        atomic_store(&q->job->stop, PROMQL_CANCELLED);
+}
+
+static void arm_on_watch(void *arg)
+{
+    struct query *q = arg;
+    q->timer = (struct loop_timer){ .fire = watch, .arg = q };
+    q->deadline = mono_add(loop_now(q->half->watch_loop), q->job->timeout_ms);
+    loop_timer_every(q->half->watch_loop, &q->timer, WATCH_MS);
+}
+
+static void answer_on_watch(void *arg)
+{
+    struct query *q = arg;
+    loop_timer_stop(q->half->watch_loop, &q->timer);
+    api_finish(&q->call->call);
+}
+
+static void run_query(void *arg, struct mail *m)
+{
+    struct query *q = container_of(m, struct query, mail);
+    (void)arg;
+    struct prometheus_half *p = q->half;
+    q->job->queued_s = stopwatch_seconds(q->queued);
+    loop_post(p->watch_loop, &q->arm);
+    api_v1_run(q->job);
+    loop_post(p->watch_loop, &q->disarm);
+}
+
+static void post_query(struct prometheus_half *p, struct web_call *c, struct api_v1_job *job)
+{
+    struct query *q = ARENA_NEW(c->call.req->arena, struct query);
+    *q = (struct query){ .half = p, .call = c, .job = job, .queued = stopwatch_start() };
+    q->arm = (struct loop_call){ .run = arm_on_watch, .arg = q };
+    q->disarm = (struct loop_call){ .run = answer_on_watch, .arg = q };
+    struct query_thread *emptiest = &p->query_threads[0];
+    for (size_t i = 1; i < p->query_threads_count; i++)
+        if (mailbox_count(p->query_threads[i].inbox) < mailbox_count(emptiest->inbox))
+            emptiest = &p->query_threads[i];
+    if (mailbox_post(emptiest->inbox, &q->mail))
+        return;
+    api_v1_refuse(job, "too many queries are waiting");
+    api_finish(&c->call);
+}
+
+static void run_loop(void *arg)
+{
+    struct query_thread *t = arg;
+    loop_run(t->loop);
+}
+
+static void end_query_loop(void *arg)
+{
+    struct query_thread *t = arg;
+    mailbox_close(t->inbox); /* what still waits is run */
+    loop_stop(t->loop);
+}
+
+static void run_watch(void *arg)
+{
+    struct prometheus_half *p = arg;
+    loop_run(p->watch_loop);
+}
+
+static void end_watch(void *arg)
+{
+    struct prometheus_half *p = arg;
+    loop_stop(p->watch_loop);
+}
+
+static unsigned promql_features_of(const struct features *f)
+{
+    unsigned on = 0;
+    on |= feature_on(f, FEATURE_PROMQL_EXPERIMENTAL_FUNCTIONS) ? PROMQL_EXPERIMENTAL_FUNCTIONS : 0;
+    on |= feature_on(f, FEATURE_PROMQL_DELAYED_NAME_REMOVAL) ? PROMQL_DELAYED_NAME_REMOVAL : 0;
+    on |= feature_on(f, FEATURE_PROMQL_EXTENDED_RANGE_SELECTORS) ? PROMQL_EXTENDED_RANGES : 0;
+    on |= feature_on(f, FEATURE_PROMQL_BINOP_FILL_MODIFIERS) ? PROMQL_FILL_MODIFIERS : 0;
+    return on;
+}
+
+static bool start_queries(struct prometheus_half *p, struct err *err)
+{
+    const struct options *o = p->o.options;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    p->queries.storage = tsdb_storage(p->db);
+    p->queries.features = promql_features_of(p->o.features);
+    p->queries.lookback_ms = o->query_lookback_delta_ms;
+    p->queries.timeout_ms = o->query_timeout_ms;
+    p->queries.samples_max = o->query_max_samples > 0 ? (size_t)o->query_max_samples : 0;
+    atomic_store(&p->queries.interval_ms, p->o.config->global.prometheus.evaluation_interval_ms);
+    p->watch_loop = loop_new("query-watch", p->o.loop_metrics);
+    if (!thread_start(&p->watch_thread, "query-watch", run_watch, p, err))
+        return false;
+    size_t waiting_max = o->query_max_concurrency > 0 ? (size_t)o->query_max_concurrency : 1;
+    size_t count = cpus < 1 ? 1 : cpus > QUERY_THREADS_MAX ? QUERY_THREADS_MAX : (size_t)cpus;
+    for (size_t i = 0; i < count; i++) {
+        struct query_thread *t = &p->query_threads[i];
+        t->half = p;
+        t->loop = loop_new("query", NULL);
+        t->inbox = mailbox_new(t->loop, "query", waiting_max, NULL, run_query, t);
+        p->query_threads_count++;
+        if (!thread_start(&t->thread, "query", run_loop, t, err))
+            return false;
+    }
+    return true;
+}
+
+static void stop_queries(struct prometheus_half *p)
+{
+    for (size_t i = 0; i < p->query_threads_count; i++) {
+        struct query_thread *t = &p->query_threads[i];
+        if (t->thread.started) {
+            t->stop_call = (struct loop_call){ .run = end_query_loop, .arg = t };
+            loop_post(t->loop, &t->stop_call);
+            thread_join(&t->thread);
+        } else {
+            mailbox_close(t->inbox);
+        }
+        mailbox_free(t->inbox);
+        loop_free(t->loop);
+    }
+    if (p->watch_thread.started) {
+        p->watch_stop = (struct loop_call){ .run = end_watch, .arg = p };
+        loop_post(p->watch_loop, &p->watch_stop);
+        thread_join(&p->watch_thread);
+    }
+    if (p->watch_loop)
+        loop_free(p->watch_loop);
+}
+
 /* ---- requests ---- */
 
 static void handle(void *arg, struct web_call *c, struct str path)
@@ -154,6 +329,14 @@ static void handle(void *arg, struct web_call *c, struct str path)
             http_response_header(c->call.res, STR("Access-Control-Allow-Origin"), STR("*"));
         if (store_api_handle(&p->store, c->call.req, c->call.res, rest, clock_wall())) {
             api_finish(&c->call);
+            return;
+        }
+        struct api_v1_job *job = NULL;
+        if (api_v1_begin(&p->queries, c->call.req, c->call.res, rest, clock_wall_ms(), &job)) {
+            if (job)
+                post_query(p, c, job);
+            else
+                api_finish(&c->call);
             return;
         }
     }
@@ -242,7 +425,7 @@ struct prometheus_half *prometheus_half_start(const struct prometheus_half_optio
         p->store.db = p->db;
         tsdb_register_metrics(p->db, options->registry);
         metric_registry_add(options->registry, receive_metrics, receive_metrics_count, &p->store.stats, NULL, NULL);
-        if (thread_start(&p->thread, "tsdb", run, p, err))
+        if (start_queries(p, err) && thread_start(&p->thread, "tsdb", run, p, err))
             return p;
     }
     prometheus_half_stop(p);
@@ -259,6 +442,7 @@ void prometheus_half_stop(struct prometheus_half *p)
         loop_post(p->loop, &p->stop_call);
         thread_join(&p->thread);
     }
+    stop_queries(p);
     if (p->db)
         tsdb_close(p->db);
     loop_free(p->loop);
