@@ -214,7 +214,7 @@ bool go_duration_parse(struct str text, int64_t *ns, struct err *err)
     }
     if (rest.n == 0)
         return fail_go(err, "invalid duration", STR_EMPTY, text);
-    uint64_t total = 0, part;
+    uint64_t total = 0, part = 0;
     while (rest.n > 0) {
         if (!go_part(&rest, text, &part, err))
             return false;
