@@ -11,7 +11,12 @@
  * C3  Turns: hosts with waiting calls stand in a ring; a free slot goes to the next host in it. A host may take a slot
  *     only while it has fewer of them than are free: so one dead host ends up with half of all, the second with half of
  *     the rest, and a host that has none always gets in.
- * C4  At most START_PER_TURN transfers are started per turn of the loop: opening TLS costs milliseconds of CPU. */
+ * C4  At most START_PER_TURN transfers are started per turn of the loop: opening TLS costs milliseconds of CPU.
+ * C5  A burst for one host does not open a connection for each call: a host has a window of calls under way, and those
+ *     behind it find warm connections. A window that is full is looked at every WINDOW_LOOK_MS while calls wait. It
+ *     doubles if nothing came back, or if the last doubling let half as many more come back: so a host that is slow to
+ *     answer has thousands of calls under way within half a second, and one that is busy is not given more than it can
+ *     do. A host without calls is forgotten, its window too. */
 #include "io/http_client.h"
 
 #include "base/mem.h"
@@ -27,6 +32,7 @@
 #include <unistd.h>
 
 enum { START_PER_TURN = 8, REDIRECTS_MAX = 10, CONNECTIONS_MAX = 16384, IDLE_CONNECTIONS_MAX = 256, TRIM_CALLS = 256 };
+enum { WINDOW_START = 64, WINDOW_LOOK_MS = 50 };
 
 const struct metric_desc http_client_metric_descs[] = {
     METRIC(GAUGE, struct http_client_stats, waiting, "tocsin_send_waiting",
@@ -37,6 +43,7 @@ const struct metric_desc http_client_metric_descs[] = {
 const size_t http_client_metric_descs_count = ARRAY_LEN(http_client_metric_descs);
 
 static void start_some(void *arg);
+static void look_at_windows(void *arg);
 static void schedule_start(struct http_client *c);
 
 /* ---- libcurl on the loop ---- */
@@ -170,6 +177,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_opt
     }
     c->curl_timer = (struct loop_timer){ .fire = on_curl_timer, .arg = c };
     c->start_timer = (struct loop_timer){ .fire = start_some, .arg = c };
+    c->window_timer = (struct loop_timer){ .fire = look_at_windows, .arg = c };
     c->materials = material_cache_new(fs_posix());
     c->multi = curl_multi_init();
     ASSERT(c->multi != NULL);
@@ -243,15 +251,19 @@ static void enqueue(struct http_call_state *s)
     if (!h) {
         h = MEM_NEW(struct host_queue);
         h->key = mem_dup(key.p, key.n + 1);
-        h->tail = &h->head;
+        h->window = WINDOW_START;
         map_put(&c->hosts, str_c(h->key), h);
     }
     buf_deinit(&key);
     s->host = h;
     s->stage = CALL_QUEUED;
     s->queue_next = NULL;
-    *h->tail = s;
-    h->tail = &s->queue_next;
+    s->queue_prev = h->last;
+    if (h->last)
+        h->last->queue_next = s;
+    else
+        h->head = s;
+    h->last = s;
     h->waiting++;
     c->waiting++;
     ring_add(c, h);
@@ -263,20 +275,19 @@ static void unlink_queued(struct http_call_state *s)
 {
     struct http_client *c = s->client;
     struct host_queue *h = s->host;
-    for (struct http_call_state **at = &h->head; *at; at = &(*at)->queue_next) {
-        if (*at == s) {
-            *at = s->queue_next;
-            break;
-        }
-    }
-    h->tail = &h->head;
-    while (*h->tail)
-        h->tail = &(*h->tail)->queue_next;
+    if (s->queue_prev)
+        s->queue_prev->queue_next = s->queue_next;
+    else
+        h->head = s->queue_next;
+    if (s->queue_next)
+        s->queue_next->queue_prev = s->queue_prev;
+    else
+        h->last = s->queue_prev;
     h->waiting--;
     c->waiting--;
     if (!h->waiting)
         ring_remove(c, h);
-    s->queue_next = NULL;
+    s->queue_next = s->queue_prev = NULL;
 }
 
 static void leave_queue(struct http_call_state *s)
@@ -321,6 +332,7 @@ static void release_slot(struct http_call_state *s)
     release_easy(s);
     c->active--;
     h->active--;
+    h->finished++;
     s->host = NULL;
     host_leave(c, h);
     show(c);
@@ -359,16 +371,18 @@ static void start(struct http_call_state *s)
     c->active++;
     s->easy = take_easy(c);
     show(c);
+    if (s->call->started)
+        s->call->started(s->call->arg);
     transfer(s);
 }
 
-/* The next host whose turn it is and that may take a slot (C3). */
+/* The next host whose turn it is and that may take a slot (C3, C5). */
 static struct host_queue *next_host(struct http_client *c)
 {
     size_t free_slots = c->connections_max - c->active;
     struct host_queue *h = c->ring;
     do {
-        if (h->active < free_slots)
+        if (h->active < free_slots && h->active < h->window)
             return h;
         h = h->next;
     } while (h != c->ring);
@@ -385,10 +399,29 @@ static void start_some(void *arg)
         }
         struct host_queue *h = next_host(c);
         if (!h)
-            return; /* a slot that comes free looks again */
+            break; /* a slot that comes free looks again */
         c->ring = h->next;
         start(h->head);
     }
+    if (c->ring && !timer_is_armed(&c->window_timer.entry))
+        loop_timer_in(c->loop, &c->window_timer, WINDOW_LOOK_MS);
+}
+
+static void look_at_windows(void *arg)
+{
+    struct http_client *c = arg;
+    struct host_queue *h = c->ring;
+    if (!h)
+        return;
+    do {
+        if (h->active >= h->window && (h->finished == 0 || h->finished >= h->best + h->best / 2)) {
+            h->best = h->finished;
+            h->window *= 2;
+        }
+        h->finished = 0;
+        h = h->next;
+    } while (h != c->ring);
+    start_some(c);
 }
 
 static void schedule_start(struct http_client *c)
@@ -636,6 +669,7 @@ void http_client_free(struct http_client *c)
     bury_zombies(c);
     tokens_free(c);
     loop_timer_stop(c->loop, &c->start_timer);
+    loop_timer_stop(c->loop, &c->window_timer);
     for (size_t i = 0; i < c->spare_count; i++)
         curl_easy_cleanup(c->spare[i]);
     curl_multi_cleanup(c->multi);
@@ -719,6 +753,7 @@ static void complete(struct http_call_state *s, CURLcode code)
     bool follow = !s->call->config || s->call->config->follow_redirects;
     if ((code == CURLE_OK || ours) && moved && follow && location(s).n) {
         curl_multi_remove_handle(s->client->multi, s->easy);
+        curl_easy_reset(s->easy);
         call_teardown(s);
         if (redirect(s, status, &s->err))
             transfer(s);

@@ -1,8 +1,8 @@
 /* The HTTP client: libcurl's multi interface on one loop. Requests and answers are values; credentials, TLS, proxies,
  * OAuth and redirects are done here once, by `struct http_client_config`.
  *
- * Bounds: at most `connections_max` sockets in all; a call that has to wait for a slot holds none. Waiting calls take
- * turns by host, so that one dead host with a thousand calls delays its own, not the others'. A waiting call's timeout
+ * Bounds: at most `connections_max` sockets in all, and for each host a window of them that grows while it helps; a call
+ * that has to wait for a slot holds none. Waiting calls take turns by host, so that one dead host with a thousand calls delays its own, not the others'. A waiting call's timeout
  * runs. Bodies are cut or refused at response_bytes_max.
  *
  * Errors read as Go's: `Post "http://x": dial tcp 127.0.0.1:1: connect: connection refused`, `Get "…": context deadline
@@ -73,6 +73,9 @@ struct http_call {
     struct buf *body_into;    /* may be NULL; the body is appended there instead of to the call's own memory */
     /* May be NULL. Called with each piece of the body, which is then not kept; false ends the call (ERR_CANCELLED). */
     bool (*piece)(void *arg, struct str bytes);
+    /* May be NULL. It waits no longer: called once, before done, when the call gets its slot. It may send others, but
+     * neither cancel nor free this one. */
+    void (*started)(void *arg);
     /* The result is valid during the call. The storage may be reused or freed in it. */
     void (*done)(void *arg, const struct http_result *r);
     void *arg;

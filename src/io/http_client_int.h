@@ -40,8 +40,10 @@ enum call_stage { CALL_NEW, CALL_TOKEN, CALL_QUEUED, CALL_RUNNING, CALL_FAILED, 
 
 struct host_queue { /* calls for one host; lives while it has any */
     char *key;
-    struct http_call_state *head, **tail;
+    struct http_call_state *head, *last;
     size_t active, waiting;
+    size_t window;            /* calls it may have at once */
+    size_t finished, best;    /* calls that ended since the last look, and before the window last grew */
     struct host_queue *prev, *next; /* ring of those with waiting calls */
 };
 
@@ -53,6 +55,7 @@ struct http_call_state {
     enum call_stage stage;
     struct http_call_state *prev, *next;   /* all calls of the client */
     struct http_call_state *queue_next;    /* in its host's queue, or a token's */
+    struct http_call_state *queue_prev;    /* in its host's queue */
     struct token *token;                   /* CALL_TOKEN: waited for */
     struct host_queue *host;
     struct loop_timer deadline, later;
@@ -90,7 +93,7 @@ struct http_call_state {
 struct http_client {
     struct loop *loop;
     CURLM *multi;
-    struct loop_timer curl_timer, start_timer;
+    struct loop_timer curl_timer, start_timer, window_timer;
     bool in_curl;
     struct http_client_stats stats;
     unsigned connections_max;

@@ -18,6 +18,7 @@ enum {
     HEADERS_BYTES_MAX = 1024 * 1024, /* of an answer, as Go's Transport */
     DISCARD_BYTES_MAX = 64 * 1024,   /* of the body of a redirect */
     CONNECT_TIMEOUT_S = 30,
+    SMALL_BYTES_MAX = 64 * 1024, SMALL_BUFFER_BYTES = 4096, /* short answers need no 16 KiB of buffer a call */
 };
 
 bool read_credential(struct arena *a, struct str inline_text, struct str file, struct str *out, struct err *err)
@@ -408,8 +409,9 @@ bool call_setup(struct http_call_state *s, struct err *err)
     s->answer_headers_count = 0;
     s->body_bytes = 0;
     s->cut = s->stopped = false;
-    curl_easy_reset(e);
     curl_easy_setopt(e, CURLOPT_PRIVATE, s);
+    if (s->call->response_bytes_max <= SMALL_BYTES_MAX && !s->call->piece)
+        curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)SMALL_BUFFER_BYTES);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->error_text);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");

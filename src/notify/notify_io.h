@@ -1,5 +1,5 @@
 /* The edge of notify: attempts are rendered, sent and answered here, on the send loop. One integration's slowness never delays
- * another: an attempt in flight is a call of the HTTP client (or an SMTP job), nothing waits in between.
+ * another: an attempt in flight is a call of the HTTP client (or an SMTP job), and what waits stands in its own integration's line.
  *
  * Thread: the loop's. An attempt is answered exactly once, cancelled or not, by calling `result`. */
 #ifndef TOCSIN_NOTIFY_NOTIFY_IO_H
