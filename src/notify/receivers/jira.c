@@ -124,7 +124,7 @@ static enum send_verdict start(struct send_attempt *at, const struct jira_config
 static bool read_category(struct json_reader *r, struct str *category)
 {
     struct str key;
-    bool ok = jr_peek(r) == JR_OBJECT && jr_object(r);
+    bool ok = jr_object(r);
     while (ok && jr_member(r, &key)) {
         if (str_eq_nocase(key, STR("key")))
             ok = jr_str(r, category);

@@ -232,9 +232,9 @@ static enum send_verdict build_v2(struct send_attempt *at, const struct pagerdut
 
 static bool read_list(struct json_reader *r, struct buf *out)
 {
-    struct str s;
-    bool ok = jr_peek(r) == JR_ARRAY && jr_array(r);
+    bool ok = jr_array(r);
     while (ok && jr_element(r)) {
+        struct str s = STR_EMPTY;
         ok = jr_str(r, &s);
         if (out->n > 0)
             buf_byte(out, ',');

@@ -36,6 +36,21 @@ static void pagerduty_v2_has_structured_details(void **state)
     drive_end(&d);
 }
 
+static void answers_that_are_no_json_explain_nothing(void **state)
+{
+    static const char *const bodies[] = { "", "[]", "{\"errors\":true}", "{\"errors\":[tru", "{\"errors\":[\"a\",1]}",
+                                          "{\"message\":\"m\"} x" };
+    struct drive d;
+    (void)state;
+    drive_begin(&d, RECEIVER_PAGERDUTY, "routing_key: k\n", false);
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        assert_int_equal(drive_start(&d), SEND_REQUEST);
+        assert_int_equal(drive_answer(&d, 400, bodies[i]), SEND_FAIL);
+        assert_string_equal(d.why.err.text, "unexpected status code 400");
+    }
+    drive_end(&d);
+}
+
 static void pagerduty_v1_with_a_service_key(void **state)
 {
     struct drive d;
@@ -234,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pagerduty_v2_has_structured_details),
+        cmocka_unit_test(answers_that_are_no_json_explain_nothing),
         cmocka_unit_test(pagerduty_v1_with_a_service_key),
         cmocka_unit_test(pagerduty_drops_details_that_are_too_large),
         cmocka_unit_test(pagerduty_keys_must_not_be_empty),
