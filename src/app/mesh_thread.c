@@ -350,11 +350,10 @@ static void view(void *arg, const struct peer_view *v)
     struct arena arena;
     keep_status(m, v);
     arena_init(&arena, ARENA_NO_LIMIT);
-    struct claim_member *members = arena_alloc_array(&arena, v->members_count, sizeof *members);
-    for (size_t i = 0; i < v->members_count; i++)
-        members[i] = (struct claim_member){ v->members[i].name, str_eq(v->members[i].name, v->name) ||
-                                                                    map_get(&m->tocsin, v->members[i].name) != NULL };
-    const struct claim_members all = { members, v->members_count, v->position };
+    struct claim_member *members = arena_alloc_array(&arena, v->turns_count, sizeof *members);
+    for (size_t i = 0; i < v->turns_count; i++)
+        members[i] = (struct claim_member){ v->turns[i], i == v->turn || map_get(&m->tocsin, v->turns[i]) != NULL };
+    const struct claim_members all = { members, v->turns_count, v->turn };
     if (v->members_count)
         alert_thread_members(m->alerts, &all, v->ready);
     arena_deinit(&arena);
@@ -438,6 +437,7 @@ static void fill_options(struct mesh_thread *m, struct gossip_io_options *io)
     io->settle_timeout_ms = o->cluster_settle_timeout_ns / ms;
     io->reconnect_interval_ms = o->cluster_reconnect_interval_ns / ms;
     io->reconnect_timeout_ms = o->cluster_reconnect_timeout_ns / ms;
+    io->linger_ms = o->cluster_peer_timeout_ns / ms;
     io->stats = &m->stats;
     io->peer_stats = &m->peer_stats;
     io->io_stats = &m->io_stats;

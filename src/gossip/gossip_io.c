@@ -160,13 +160,14 @@ static void tell_member(struct gossip_io *io, const struct gossip_effect *e)
                                      : e->kind == GOSSIP_MEMBER_LEFT ? PEER_MEMBER_LEFT
                                                                      : PEER_MEMBER_UPDATED,
                              .name = e->name,
-                             .addr = e->addr };
+                             .addr = e->addr,
+                             .dead = e->dead };
+    if (io->events.member) /* before the view that has it */
+        io->events.member(io->events.arg, e->name, e->kind != GOSSIP_MEMBER_LEFT, e->tocsin, e->is_self);
     peer_do(io, &ev);
     if (!e->is_self)
         LOG_AT(LOG_DEBUG, e->kind == GOSSIP_MEMBER_LEFT ? "NotifyLeave" : "NotifyJoin", LOG_CSTR("component", "cluster"),
                LOG_STR("node", e->name));
-    if (io->events.member)
-        io->events.member(io->events.arg, e->name, e->kind != GOSSIP_MEMBER_LEFT, e->tocsin, e->is_self);
 }
 
 static void join_answer(struct gossip_io *io, uint64_t tag, bool ok, struct str why)
@@ -651,6 +652,7 @@ static bool open_cores(struct gossip_io *io, const struct gossip_io_options *o, 
     p.settle_timeout_ms = o->settle_timeout_ms;
     p.reconnect_interval_ms = o->reconnect_interval_ms;
     p.reconnect_timeout_ms = o->reconnect_timeout_ms;
+    p.linger_ms = o->linger_ms;
     io->peer = peer_new(&p, o->peer_stats, err);
     return io->peer != NULL;
 }

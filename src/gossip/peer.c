@@ -7,7 +7,8 @@
  * L2  failed holds each address at most once, and none at which a member lives.
  * L3  Every join that was asked for is in joins until its answer comes; at most JOINS_MAX are, further ones wait for the
  *     next round of their task.
- * L4  At most FAILED_MAX failed peers are kept; the one that failed first goes. A node list full of forged names must
+ * L4  ghosts holds no name that a member has; at most GHOSTS_MAX, further ones are forgotten at once.
+ * L5  At most FAILED_MAX failed peers are kept; the one that failed first goes. A node list full of forged names must
  *     not become a list of addresses that we dial for six hours. */
 #include "gossip/peer.h"
 
@@ -23,6 +24,7 @@
 #define SETTLE_INTERVALS  10 /* of gossip, between two polls */
 #define JOINS_MAX         256
 #define FAILED_MAX        1024
+#define GHOSTS_MAX        64
 #define RECONNECTS_MAX    128 /* in one round */
 
 enum phase { PEER_NEW, PEER_RESOLVING, PEER_JOINING, PEER_RUNNING, PEER_STOPPED };
@@ -51,6 +53,11 @@ struct member {
     char address[GOSSIP_ADDR_TEXT_MAX];
 };
 
+struct ghost { /* a member that failed: keeps its turn for a while */
+    struct member *member;
+    mono_ms until;
+};
+
 struct failed_peer {
     struct gossip_addr addr;
     mono_ms since;
@@ -69,6 +76,8 @@ struct peer {
 
     struct member **members;
     size_t members_count, members_capacity, position;
+    struct ghost ghosts[GHOSTS_MAX];
+    size_t ghosts_count;
     struct failed_peer *failed;
     size_t failed_count, failed_capacity, reconnect_at;
 
@@ -79,7 +88,8 @@ struct peer {
     bool ready;
 
     struct peer_member *view;
-    size_t view_capacity;
+    struct str *turns;
+    size_t view_capacity, turns_capacity;
     struct peer_out *out;
 };
 
@@ -211,11 +221,14 @@ void peer_free(struct peer *p)
     }
     for (size_t i = 0; i < p->members_count; i++)
         mem_free(p->members[i]);
+    for (size_t i = 0; i < p->ghosts_count; i++)
+        mem_free(p->ghosts[i].member);
     copy_free(p->name);
     mem_free(p->targets);
     mem_free(p->members);
     mem_free(p->failed);
     mem_free(p->view);
+    mem_free(p->turns);
     mem_free(p);
 }
 
@@ -270,7 +283,7 @@ static void failed_add(struct peer *p, struct gossip_addr addr)
         return; /* L2 */
     failed_remove(p, addr);
     if (p->failed_count == FAILED_MAX)
-        failed_remove_at(p, 0); /* L4 */
+        failed_remove_at(p, 0); /* L5 */
     if (p->failed_count == p->failed_capacity) {
         p->failed_capacity = mem_grow(p->failed_capacity, p->failed_count + 1);
         p->failed = mem_realloc_array(p->failed, p->failed_capacity, sizeof *p->failed);
@@ -286,6 +299,22 @@ static void changed(struct peer *p)
     p->position = there ? at : 0; /* L1 */
     gauge_set(&p->stats->position, (double)p->position);
     add(p, PEER_CHANGED);
+}
+
+static void ghost_remove_at(struct peer *p, size_t i)
+{
+    mem_free(p->ghosts[i].member);
+    p->ghosts[i] = p->ghosts[--p->ghosts_count];
+}
+
+static void ghosts_expire(struct peer *p)
+{
+    size_t before = p->ghosts_count;
+    for (size_t i = p->ghosts_count; i-- > 0;)
+        if (!mono_before(p->now, p->ghosts[i].until))
+            ghost_remove_at(p, i);
+    if (p->ghosts_count < before)
+        changed(p);
 }
 
 static void member_joined(struct peer *p, struct str name, struct gossip_addr addr)
@@ -304,20 +333,26 @@ static void member_joined(struct peer *p, struct str name, struct gossip_addr ad
         p->members[at] = m;
         p->members_count++;
     }
+    for (size_t i = p->ghosts_count; i-- > 0;)
+        if (str_eq(p->ghosts[i].member->name, name))
+            ghost_remove_at(p, i); /* L4 */
     p->members[at]->addr = addr;
     (void)gossip_addr_text(addr, p->members[at]->address);
     failed_remove(p, addr);
     changed(p);
 }
 
-static void member_left(struct peer *p, struct str name)
+static void member_left(struct peer *p, struct str name, bool dead)
 {
     bool there;
     size_t at = member_place(p, name, &there);
     if (!there)
         return;
     struct gossip_addr addr = p->members[at]->addr;
-    mem_free(p->members[at]);
+    if (dead && p->config.linger_ms > 0 && p->ghosts_count < GHOSTS_MAX)
+        p->ghosts[p->ghosts_count++] = (struct ghost){ p->members[at], mono_add(p->now, p->config.linger_ms) };
+    else
+        mem_free(p->members[at]);
     memmove(p->members + at, p->members + at + 1, (p->members_count - at - 1) * sizeof(struct member *));
     p->members_count--;
     failed_add(p, addr);
@@ -625,7 +660,7 @@ void peer_step(struct peer *p, mono_ms now, const struct peer_event *ev, struct 
         break;
     case PEER_MEMBER_LEFT:
         counter_add(&p->stats->left, 1);
-        member_left(p, ev->name);
+        member_left(p, ev->name, ev->dead);
         break;
     case PEER_MEMBER_UPDATED:
         counter_add(&p->stats->updated, 1);
@@ -637,6 +672,7 @@ void peer_step(struct peer *p, mono_ms now, const struct peer_event *ev, struct 
         p->settle_next = p->settle_end = MONO_NEVER;
         break;
     }
+    ghosts_expire(p);
     run_tasks(p);
     out_fix(out, 0);
     p->out = NULL;
@@ -645,12 +681,36 @@ void peer_step(struct peer *p, mono_ms now, const struct peer_event *ev, struct 
 mono_ms peer_deadline(const struct peer *p)
 {
     mono_ms next = MONO_NEVER;
+    for (size_t i = 0; i < p->ghosts_count; i++)
+        next = mono_min(next, p->ghosts[i].until);
     if (p->phase == PEER_RESOLVING)
-        next = mono_min(p->retry_at, mono_add(p->started_at, p->config.resolve_timeout_ms));
+        next = mono_min(next, mono_min(p->retry_at, mono_add(p->started_at, p->config.resolve_timeout_ms)));
     if (p->phase != PEER_RUNNING)
         return next;
     next = mono_min(mono_min(p->reconnect_next, p->forget_next), p->refresh_next);
     return p->ready ? next : mono_min(next, mono_min(p->settle_next, p->settle_end));
+}
+
+/* Members and ghosts by name; returns the own one's index. */
+static size_t fill_turns(struct peer *p)
+{
+    size_t n = p->members_count;
+    if (p->turns_capacity < n + p->ghosts_count) {
+        p->turns_capacity = mem_grow(p->turns_capacity, n + p->ghosts_count);
+        p->turns = mem_realloc_array(p->turns, p->turns_capacity, sizeof *p->turns);
+    }
+    for (size_t i = 0; i < n; i++)
+        p->turns[i] = p->members[i]->name;
+    size_t own = p->position;
+    for (size_t k = 0; k < p->ghosts_count; k++) {
+        struct str name = p->ghosts[k].member->name;
+        size_t at = n++;
+        for (; at > 0 && str_cmp(name, p->turns[at - 1]) < 0; at--)
+            p->turns[at] = p->turns[at - 1];
+        p->turns[at] = name;
+        own += str_cmp(name, p->name) < 0;
+    }
+    return own;
 }
 
 void peer_view_get(struct peer *p, struct peer_view *view)
@@ -667,6 +727,9 @@ void peer_view_get(struct peer *p, struct peer_view *view)
         .position = p->position,
         .members = p->view,
         .members_count = p->members_count,
+        .turn = fill_turns(p),
+        .turns_count = p->members_count + p->ghosts_count,
         .failed_count = p->failed_count,
     };
+    view->turns = p->turns;
 }

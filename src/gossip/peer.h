@@ -22,6 +22,7 @@ struct peer_config {
     size_t peers_count;
     int64_t resolve_timeout_ms, gossip_interval_ms, settle_timeout_ms, reconnect_interval_ms, reconnect_timeout_ms;
     int64_t refresh_interval_ms; /* 15 s upstream, fixed */
+    int64_t linger_ms; /* how long one that failed keeps its place in `turns`; 0, the default: not at all */
 };
 struct peer_config peer_config_default(void);
 
@@ -46,6 +47,7 @@ enum peer_event_kind {
 struct peer_event {
     enum peer_event_kind kind;
     bool ok;
+    bool dead; /* PEER_MEMBER_LEFT: it failed, it did not say good-bye */
     uint64_t tag;
     struct str name, bytes;
     struct gossip_addr addr;
@@ -97,6 +99,10 @@ struct peer_view {
     size_t position; /* of the own name among members in name order, from 0 */
     const struct peer_member *members; /* self included, by name */
     size_t members_count;
+    /* Names of the members, and of those that failed less than linger_ms ago, in order; turn: the own one's index. One that
+     * only paused may be sending still, so nobody takes its place before the time that everybody waits for it anyway. */
+    const struct str *turns;
+    size_t turns_count, turn;
     size_t failed_count;
 };
 void peer_view_get(struct peer *p, struct peer_view *view); /* valid until the next step */

@@ -279,7 +279,8 @@ static void need_state(struct world *w, size_t i, uint64_t tag, bool own)
 
 static void tell_peer(struct world *w, size_t i, enum peer_event_kind kind, const struct gossip_effect *e)
 {
-    struct peer_event ev = { .kind = kind, .name = e->name, .addr = e->addr, .tag = e->tag, .ok = e->ok, .bytes = e->bytes };
+    struct peer_event ev = { .kind = kind, .name = e->name, .addr = e->addr, .tag = e->tag, .ok = e->ok, .dead = e->dead,
+                             .bytes = e->bytes };
     if (w->nodes[i].peer)
         peer_do(w, i, &ev);
 }
@@ -469,6 +470,7 @@ static void peer_begin(struct world *w, size_t i)
     config.advertise = addr_of(i);
     config.peers = peers;
     config.peers_count = w->config.nodes;
+    config.linger_ms = w->config.linger_ms;
     n->peer = peer_new(&config, &n->peer_stats, &err);
     ASSERT(n->peer != NULL);
     mem_free(peers);
@@ -689,6 +691,11 @@ void world_run(struct world *w, int64_t ms)
     w->now = end;
 }
 
+int64_t world_next(const struct world *w)
+{
+    return timer_next(&w->events).ms;
+}
+
 bool world_run_until(struct world *w, int64_t ms, int64_t step_ms, bool (*done)(void *arg, struct world *w), void *arg)
 {
     for (int64_t passed = 0; passed < ms; passed += step_ms) {
@@ -720,6 +727,12 @@ void world_relay(struct world *w, size_t i, struct str key, struct str bytes)
 void world_send(struct world *w, size_t i, struct str name, struct str key, struct str bytes)
 {
     struct gossip_event ev = { .kind = GOSSIP_SEND, .name = name, .key = key, .bytes = bytes };
+    command(w, i, &ev);
+}
+
+void world_compare(struct world *w, size_t i)
+{
+    struct gossip_event ev = { .kind = GOSSIP_COMPARE };
     command(w, i, &ev);
 }
 

@@ -44,6 +44,7 @@ struct world_config {
     size_t upstream;                    /* the first so many nodes have an empty Meta, as Alertmanager has */
     int64_t probe_interval_ms, pushpull_interval_ms; /* 0: the defaults */
     bool peers;                         /* run the peer layer: joins, reconnects, refreshes */
+    int64_t linger_ms;                  /* of the peer layer */
     bool skew;                          /* clocks differ and drift by up to 1 % */
     bool encrypted;
     struct world_app app;
@@ -67,12 +68,14 @@ void world_cut(struct world *w, size_t a, size_t b, bool cut);
 void world_heal(struct world *w);             /* no cuts, no loss, no duplicates, no pauses */
 
 void world_run(struct world *w, int64_t ms);
+int64_t world_next(const struct world *w); /* when something happens next; INT64_MAX: never */
 /* Runs until done() says so, at most ms; false if it did not. Asked every step_ms. */
 bool world_run_until(struct world *w, int64_t ms, int64_t step_ms, bool (*done)(void *arg, struct world *w), void *arg);
 
 void world_broadcast(struct world *w, size_t i, struct str key, struct str bytes);
 void world_relay(struct world *w, size_t i, struct str key, struct str bytes);
 void world_send(struct world *w, size_t i, struct str name, struct str key, struct str bytes);
+void world_compare(struct world *w, size_t i); /* GOSSIP_COMPARE */
 
 struct gossip *world_gossip(struct world *w, size_t i); /* NULL if down */
 struct peer *world_peer(struct world *w, size_t i);     /* NULL if down or without peers */
