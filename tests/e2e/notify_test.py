@@ -149,7 +149,8 @@ class Scripted:
                 self.wfile.write(body)
 
             def _status(self):
-                self.reply(int(self.path.rsplit("/", 1)[1]), b"because")
+                status = int(self.path.rsplit("/", 1)[1])
+                self.reply(status, b"" if status == 204 else b"because")
 
             def _redirect(self):
                 self.reply(int(self.path.rsplit("/", 1)[1]), Location=f"/landed/{self.path.rsplit('/', 1)[1]}")
