@@ -237,6 +237,61 @@ static const struct command test_commands[] = {
     { .name = "promql", .help = "Run PromQL test scripts.", .args = test_files_args, .args_count = 1, .run = ctl_test_promql },
 };
 
+/* ---- tsdb ---- */
+
+#define DUMP_SPAN                                                                                  \
+    F(I64, min_time, "min-time", 0, "-9223372036854775808", "Minimum timestamp to dump, in milliseconds since the Unix epoch."), \
+        F(I64, max_time, "max-time", 0, "9223372036854775807", "Maximum timestamp to dump, in milliseconds since the Unix epoch."), \
+        F(STRS, matchers, "match", 0, NULL, "Series selector. Can be specified multiple times.")
+static const struct command_arg db_args[] = { ARG(tsdb_args, "db path", true, "Database path (default is data/).") };
+static const struct command_arg analyze_args[] = { ARG(tsdb_args, "db path, block id", true, "Database path (default is data/), and the block to analyze (default is the last one).") };
+static const struct command_arg backfill_args[] = { ARG(tsdb_args, "input file, output directory", true, "OpenMetrics file to read samples from, and where the blocks go (default is data/).") };
+static const struct command_arg bench_args[] = { ARG(tsdb_args, "file", true, "Input file with samples data.") };
+static const struct flag list_flags[] = {
+    F(BOOL, human, "human-readable", 'r', "false", "Print human readable values."),
+};
+static const struct flag dump_flags[] = {
+    DUMP_SPAN, F(ENUM, format, "format", 0, "prom", "Output format of the dump.", .choices = "prom,seriesjson"),
+};
+static const struct flag dump_openmetrics_flags[] = { DUMP_SPAN };
+static const struct flag analyze_flags[] = {
+    F(I64, limit, "limit", 0, "20", "How many items to show in each list."),
+    F(BOOL, extended, "extended", 0, "false", "Run extended analysis."),
+    F(STR, match, "match", 0, NULL, "Series selector to analyze. Only 1 set of matchers is supported now."),
+};
+static const struct flag backfill_flags[] = {
+    F(STRS, labels, "label", 0, NULL, "Label to attach to metrics. Can be specified multiple times. Example --label=label_name=label_value"),
+    F(BOOL, human, "human-readable", 'r', "false", "Print human readable values."),
+    F(BOOL, quiet, "quiet", 'q', "false", "Do not print created blocks."),
+    F(PROM_DURATION, max_block_duration_ms, "max-block-duration", 0, "2h", "Maximum duration created blocks may span. Anything less than 2h is ignored.", .hidden = true),
+};
+static const struct flag bench_flags[] = {
+    F(STR, out_path, "out", 0, "benchout", "Set the output path."),
+    F(I64, metrics_count, "metrics", 0, "10000", "Number of metrics to read."),
+    F(I64, scrapes_count, "scrapes", 0, "3000", "Number of scrapes to simulate."),
+};
+static const struct command backfill_commands[] = {
+    { .name = "openmetrics", .help = "Import samples from OpenMetrics input and produce TSDB blocks.", .flags = backfill_flags,
+      .flags_count = ARRAY_LEN(backfill_flags), .args = backfill_args, .args_count = 1, .run = ctl_tsdb_create_blocks },
+};
+static const struct command bench_commands[] = {
+    { .name = "write", .help = "Run a write performance benchmark.", .flags = bench_flags, .flags_count = ARRAY_LEN(bench_flags),
+      .args = bench_args, .args_count = 1, .run = ctl_tsdb_bench_write },
+};
+static const struct command tsdb_commands[] = {
+    { .name = "bench", .help = "Run benchmarks.", .commands = bench_commands, .commands_count = ARRAY_LEN(bench_commands) },
+    { .name = "analyze", .help = "Analyze churn, label pair cardinality and compaction efficiency.", .flags = analyze_flags,
+      .flags_count = ARRAY_LEN(analyze_flags), .args = analyze_args, .args_count = 1, .run = ctl_tsdb_analyze },
+    { .name = "list", .help = "List tsdb blocks.", .flags = list_flags, .flags_count = ARRAY_LEN(list_flags), .args = db_args,
+      .args_count = 1, .run = ctl_tsdb_list },
+    { .name = "dump", .help = "Dump samples from a TSDB.", .flags = dump_flags, .flags_count = ARRAY_LEN(dump_flags),
+      .args = db_args, .args_count = 1, .run = ctl_tsdb_dump },
+    { .name = "dump-openmetrics", .help = "Dump samples from a TSDB into OpenMetrics text format.", .flags = dump_openmetrics_flags,
+      .flags_count = ARRAY_LEN(dump_openmetrics_flags), .args = db_args, .args_count = 1, .run = ctl_tsdb_dump_openmetrics },
+    { .name = "create-blocks-from", .help = "Import samples from input and produce TSDB blocks.", .commands = backfill_commands,
+      .commands_count = ARRAY_LEN(backfill_commands) },
+};
+
 static const struct command commands[] = {
     { .name = "alert", .help = "Add or query alerts.", .commands = alert_commands, .commands_count = ARRAY_LEN(alert_commands) },
     { .name = "silence", .help = "Add, expire or view silences. For more information and additional flags see query help",
@@ -253,6 +308,7 @@ static const struct command commands[] = {
       .commands_count = ARRAY_LEN(template_commands) },
     { .name = "query", .help = "Run query against a Prometheus server.", .commands = query_commands,
       .commands_count = ARRAY_LEN(query_commands) },
+    { .name = "tsdb", .help = "Run tsdb commands.", .commands = tsdb_commands, .commands_count = ARRAY_LEN(tsdb_commands) },
     { .name = "test", .help = "Unit testing.", .commands = test_commands, .commands_count = ARRAY_LEN(test_commands) },
 };
 

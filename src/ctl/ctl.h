@@ -50,7 +50,7 @@ struct ctl_flags {
     int64_t watch_interval_ns, watch_polls;
     /* promtool's: filled by the rows of their files */
     struct str tsdb_path, format, match, pattern, input, output_dir;
-    struct str_list tsdb_args;
+    struct str_list tsdb_args, labels;
     struct str_list queries;
     struct str server;
     bool human, extended, quiet_import, native_histograms, selector_stats;
@@ -141,6 +141,12 @@ int ctl_config_diff(void *program);
 int ctl_cluster_show(void *program);
 int ctl_cluster_watch(void *program);
 int ctl_template_render(void *program);
+int ctl_tsdb_list(void *program);
+int ctl_tsdb_dump(void *program);
+int ctl_tsdb_dump_openmetrics(void *program);
+int ctl_tsdb_analyze(void *program);
+int ctl_tsdb_create_blocks(void *program);
+int ctl_tsdb_bench_write(void *program);
 
 int ctl_query_instant(void *program); /* promql_cmd.c */
 int ctl_query_range(void *program);
