@@ -1,16 +1,17 @@
 # What `cmake --install` and CPack lay out: the programs, their pages and completions, the unit, the default configuration.
-if(CMAKE_INSTALL_PREFIX_INITIALIZED_TO_DEFAULT)
-  set(CMAKE_INSTALL_PREFIX /usr CACHE PATH "Where it is installed" FORCE)
-endif()
 include(GNUInstallDirs)
 
-# For images: the C++ runtime is a tenth of one, and RE2 alone uses it.
-option(TOCSIN_STATIC_CXX "Link RE2 and the C++ runtime statically" OFF)
+# For images: the C++ runtime is a tenth of one, and only RE2 and snappy use it.
+option(TOCSIN_STATIC_CXX "Link RE2, snappy and the C++ runtime statically" OFF)
 if(TOCSIN_STATIC_CXX)
   find_library(RE2_ARCHIVE libre2.a REQUIRED)
   set_property(TARGET PkgConfig::RE2 PROPERTY INTERFACE_LINK_LIBRARIES ${RE2_ARCHIVE})
-  target_link_options(tocsin PRIVATE -static-libstdc++ -static-libgcc)
-  target_link_options(tocsinctl PRIVATE -static-libstdc++ -static-libgcc)
+  get_target_property(wire_libraries tocsin_wire INTERFACE_LINK_LIBRARIES)
+  list(TRANSFORM wire_libraries REPLACE "libsnappy[.]so$" "libsnappy.a")
+  set_property(TARGET tocsin_wire PROPERTY INTERFACE_LINK_LIBRARIES ${wire_libraries})
+  foreach(program tocsin tocsinctl)
+    target_link_options(${program} PRIVATE -static-libstdc++ -static-libgcc -Wl,--exclude-libs,ALL -Wl,-z,pack-relative-relocs)
+  endforeach()
 endif()
 
 # Writes docs/configuration.md out of the tables of the configuration.
@@ -49,6 +50,7 @@ set(CPACK_PACKAGE_NAME tocsin)
 set(CPACK_PACKAGE_CONTACT "The tocsin maintainers <maintainers@tocsin.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "highly available alert cluster, compatible with Alertmanager")
 set(CPACK_SET_DESTDIR ON)
+set(CPACK_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
