@@ -129,6 +129,7 @@ struct promql_node {
             enum promql_op op;
             bool return_bool;
             bool grouped; /* on, ignoring or group_x was written */
+            uint32_t op_at; /* byte offset of the operator */
             struct promql_node *l, *r;
             struct promql_matching matching;
         } binary;

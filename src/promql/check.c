@@ -86,11 +86,11 @@ static bool check_binary(struct parser *p, struct promql_node *n)
     bool scalars = l->type == PROMQL_SCALAR && r->type == PROMQL_SCALAR;
     bool vectors = l->type == PROMQL_VECTOR && r->type == PROMQL_VECTOR;
     if (promql_op_is_comparison(op) && !n->u.binary.return_bool && scalars)
-        return parse_fail(p, n->start, "comparisons between scalars must use BOOL modifier");
+        return parse_fail(p, n->u.binary.op_at, "comparisons between scalars must use BOOL modifier");
     if (m->on)
         for (size_t i = 0; i < m->labels.n; i++)
             if (in_list(&m->include, m->labels.v[i]))
-                return parse_fail(p, n->start, "label \"%.*s\" must not occur in ON and GROUP clause at once",
+                return parse_fail(p, n->u.binary.op_at, "label \"%.*s\" must not occur in ON and GROUP clause at once",
                                   STR_ARG(m->labels.v[i]));
     if (promql_op_is_set(op) && m->card != CARD_MANY_TO_MANY)
         return parse_fail(p, n->start, "no grouping allowed for \"%.*s\" operation", STR_ARG(promql_op_text(op)));

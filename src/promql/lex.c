@@ -174,7 +174,9 @@ static bool rest_of_duration(struct lexer *l)
             return false;
         accept_one(l, "s");
     }
-    return !is_alnum(peek(l));
+    bool ends = !is_alnum(peek(l));
+    l->pos += !ends; /* what follows shows in the error */
+    return ends;
 }
 
 static void lex_number(struct lexer *l)
@@ -187,13 +189,54 @@ static void lex_number(struct lexer *l)
         emit(l, T_DURATION);
         return;
     }
-    size_t size = 0;
-    if (peek(l) != END_OF_TEXT && is_alnum(peek(l)))
-        utf8_decode(str_from(l->text, l->pos), &size);
     struct buf q = { 0 };
-    go_quote(&q, str_of(l->text.p + l->start, l->pos + size - l->start));
+    go_quote(&q, str_of(l->text.p + l->start, l->pos - l->start));
     fail(l, "bad number or duration syntax: %.*s", STR_ARG(buf_view(&q)));
     buf_deinit(&q);
+}
+
+/* Go's %#U of the character at the cursor. */
+static struct str named_rune(struct lexer *l)
+{
+    size_t size;
+    rune r = utf8_decode(str_from(l->text, l->pos), &size);
+    if (!rune_is_printable(r))
+        return arena_printf(l->a, "U+%04X", (unsigned)r);
+    return arena_printf(l->a, "U+%04X '%.*s'", (unsigned)r, (int)size, l->text.p + l->pos);
+}
+
+/* After the backslash. False: failed. */
+static bool lex_escape(struct lexer *l, char quote)
+{
+    int c = peek(l), digits = 0;
+    uint32_t base = 16, max = 0x10FFFF, v = 0;
+    if (c == END_OF_TEXT)
+        return fail(l, "escape sequence not terminated"), false;
+    if ((c && strchr("abfnrtv\\", c)) || c == quote)
+        return l->pos++, true;
+    if (c >= '0' && c <= '7') {
+        digits = 3;
+        base = 8;
+        max = 255;
+    } else if (c == 'x' || c == 'u' || c == 'U') {
+        digits = c == 'x' ? 2 : c == 'u' ? 4 : 8;
+        max = c == 'x' ? 255 : max;
+        l->pos++;
+    } else {
+        return fail(l, "unknown escape sequence %.*s", STR_ARG(named_rune(l))), false;
+    }
+    for (; digits > 0; digits--, l->pos++) {
+        c = peek(l);
+        int d = c == END_OF_TEXT ? -1 : ascii_xdigit_value((char)c);
+        if (c == END_OF_TEXT)
+            return fail(l, "escape sequence not terminated"), false;
+        if (d < 0 || (uint32_t)d >= base)
+            return fail(l, "illegal character %.*s in escape sequence", STR_ARG(named_rune(l))), false;
+        v = v * base + (uint32_t)d;
+    }
+    if (v > max || (v >= 0xD800 && v < 0xE000))
+        return fail(l, "escape sequence is an invalid Unicode code point"), false;
+    return true;
 }
 
 static void lex_string(struct lexer *l, char quote)
@@ -207,11 +250,8 @@ static void lex_string(struct lexer *l, char quote)
         }
         if (c == '\\' && quote != '`') {
             l->pos++;
-            if (peek(l) == END_OF_TEXT) {
-                fail(l, "escape sequence not terminated");
+            if (!lex_escape(l, quote))
                 return;
-            }
-            l->pos++;
             continue;
         }
         if (c >= 0x80) {
@@ -305,10 +345,9 @@ static bool lex_arithmetic(struct lexer *l, int c)
         one(l, T_LPAREN);
         return true;
     case ')':
+        one(l, T_RPAREN); /* upstream has emitted it when it complains */
         if (--l->parens < 0)
             fail(l, "unexpected right parenthesis ')'");
-        else
-            one(l, T_RPAREN);
         return true;
     default: return false;
     }

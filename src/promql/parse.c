@@ -516,7 +516,7 @@ static bool positive(struct parser *p, const struct promql_duration *d, uint32_t
 
 static struct promql_node *parse_range(struct parser *p, struct promql_node *n)
 {
-    parse_next(p);
+    uint32_t bracket = parse_next(p)->start;
     struct promql_duration range = { 0 }, step = { 0 };
     uint32_t at = parse_peek(p)->start;
     bool subquery = false, has_step = false;
@@ -546,15 +546,15 @@ static struct promql_node *parse_range(struct parser *p, struct promql_node *n)
         return close_node(p, out, n);
     }
     if (n->kind != NODE_SELECTOR) {
-        parse_fail(p, n->start, "ranges only allowed for vector selectors");
+        parse_fail(p, bracket, "ranges only allowed for vector selectors");
         return NULL;
     }
     if (offset_is_set(&n->u.selector.place)) {
-        parse_fail(p, n->start, "no offset modifiers allowed before range");
+        parse_fail(p, bracket, "no offset modifiers allowed before range");
         return NULL;
     }
     if (n->u.selector.place.at != AT_NONE) {
-        parse_fail(p, n->start, "no @ modifiers allowed before range");
+        parse_fail(p, bracket, "no @ modifiers allowed before range");
         return NULL;
     }
     out->u.matrix.selector = n;
@@ -753,7 +753,7 @@ static bool parse_modifiers(struct parser *p, struct promql_node *n)
     if (take(p, T_BOOL)) {
         n->u.binary.return_bool = true;
         if (!promql_op_is_comparison(n->u.binary.op))
-            return parse_fail(p, n->u.binary.l->start, "bool modifier can only be used on comparison operators");
+            return parse_fail(p, n->u.binary.op_at, "bool modifier can only be used on comparison operators");
     }
     enum token_kind k = parse_peek(p)->kind;
     if (k == T_ON || k == T_IGNORING) {
@@ -776,10 +776,11 @@ static bool parse_modifiers(struct parser *p, struct promql_node *n)
 static struct promql_node *parse_binary(struct parser *p, struct promql_node *l, const struct binary_row *row)
 {
     struct promql_node *n = parse_node(p, NODE_BINARY, PROMQL_NONE, l->start);
-    parse_next(p);
+    const struct token *op = parse_next(p);
     if (!n)
         return NULL;
     n->u.binary.op = row->op;
+    n->u.binary.op_at = op->start;
     n->u.binary.l = l;
     if (promql_op_is_set(row->op))
         n->u.binary.matching.card = CARD_MANY_TO_MANY;
