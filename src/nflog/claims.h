@@ -2,13 +2,14 @@
  * Its holder announces an attempt before it starts; the others wait while the holder lives and the attempt is in flight,
  * CLAIM_BOUND_MS at most. A failed attempt is announced too and passes the turn to the next member that takes part in
  * claims, so that one replica is trying at any moment and a broken one is passed over. A member whose turn it is and who
- * has nothing to say under the key (its timers run in another phase) passes on at once, until it is the turn of the one
- * that failed again, who then goes by its own back-off.
+ * has nothing to say under the key (its timers run in another phase) or has to back off itself passes on at once.
  *
  *              take (ours or heard)                fail (ours or heard)
  *     free  ----------------------->  in flight  ----------------------->  passed (turn = next member) --+
  *      ^                                  |  bound, holder gone, logged        |  take | bound | logged  |  pass
  *      +----------------------------------+-----------------------------------+        ^----------------+
+ *
+ * When everybody has passed the claim is open: whoever tried before may again when its own back-off ends.
  *
  * When no claim stands, upstream's rule runs: position times peer-timeout after the flush began. A claim can delay a
  * notification, never cancel one, and is no entry of the log. Claims live in memory only.
@@ -27,6 +28,8 @@
 #include <stdint.h>
 
 #define CLAIM_BOUND_MS   60000
+#define CLAIM_NOTICE_MS  200   /* between a member's announcement and its attempt, but for the first member's: if two
+                                  find at the same instant that it is their turn, the later in line hears of the other */
 #define CLAIMS_MAX       65536
 #define CLAIM_NAME_MAX   255  /* bytes of a member's name */
 #define CLAIM_BYTES_MAX  640  /* of one message */
@@ -51,6 +54,7 @@ struct claim_message {
     struct str holder;  /* who says it */
     struct str origin;  /* CLAIM_PASS: whose failure is passed on; else empty */
     uint32_t attempt;   /* counts up per holder: an older message changes nothing */
+    uint32_t origin_attempt; /* CLAIM_PASS: number of the failure that is passed on */
 };
 uint64_t claim_key(struct str nflog_key);
 void claim_message_write(struct buf *out, const struct claim_message *m);
@@ -76,6 +80,8 @@ void claims_pass(struct claims *c, mono_ms now, uint64_t key, const struct claim
 enum claim_heard { CLAIM_OLD, CLAIM_NEWS, CLAIM_OURS };
 enum claim_heard claims_hear(struct claims *c, mono_ms now, const struct claim_message *m, const struct claim_members *members);
 
+/* Does this node hold the claim, after claims_take()? Not if one earlier in line took it meanwhile. */
+bool claims_are_ours(const struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members);
 /* When this node may try, as far as is known now; <= now means at once. base is when it may by upstream's rule. Ask
  * again when that time comes, after claims_hear(), and when the members change. */
 mono_ms claims_turn(const struct claims *c, mono_ms now, uint64_t key, mono_ms base, int64_t peer_timeout_ms,

@@ -15,6 +15,7 @@
 
 /* Most flushes are of one alert or two, and 20,000 may be under way. */
 static const size_t FLUSH_BLOCK_BYTES = 1024;
+static const int64_t TURN_SOON_MS = 300; /* a back-off that is longer passes the turn on */
 static const double BACKOFF_FIRST_MS = 500, BACKOFF_FACTOR = 1.5, BACKOFF_MAX_MS = 60000, BACKOFF_JITTER = 0.5;
 
 /* ---- Out ---- */
@@ -282,6 +283,8 @@ static void run_closed(struct stage_call *c, struct notify_flush *f)
     flush_over(f, all_ok);
 }
 
+static void announce_failure(struct stage_call *c, struct run *r);
+
 /* The run has ended; the flush may be freed by this. */
 static void run_over(struct stage_call *c, struct run *r, bool ok)
 {
@@ -289,6 +292,8 @@ static void run_over(struct stage_call *c, struct run *r, bool ok)
     ASSERT(!r->over && !r->attempt);
     r->over = true;
     r->ok = ok;
+    if (r->announced) /* and never tried: the turn is somebody else's */
+        announce_failure(c, r);
     timer_disarm(&c->nt->run_timers, &r->timer);
     work_remove(&c->nt->runs, &r->work);
     run_closed(c, f);
@@ -656,11 +661,11 @@ void notifier_result(struct notifier *nt, mono_ms now, struct wire_time wall, co
     wake_twins(nt, claim);
 }
 
-/* Has this node anything to say under the key? */
-static bool has_open_run(const struct notifier *nt, uint64_t claim)
+/* Has this node anything to say under the key, and may it do so soon? */
+static bool wants_turn(const struct notifier *nt, mono_ms now, uint64_t claim)
 {
     for (const struct run *t = map64_get(&nt->by_claim, claim); t; t = t->same)
-        if (!t->over)
+        if (!t->over && (t->attempts == 0 || !mono_before(mono_add(now, TURN_SOON_MS), t->next_at)))
             return true;
     return false;
 }
@@ -671,7 +676,7 @@ void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_me
     if (heard == CLAIM_OLD)
         return;
     counter_add(&nt->stats.claims_heard, 1);
-    if (heard == CLAIM_NEWS || has_open_run(nt, m->key)) {
+    if (heard == CLAIM_NEWS || wants_turn(nt, now, m->key)) {
         wake_twins(nt, m->key);
         return;
     }

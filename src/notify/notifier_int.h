@@ -41,6 +41,8 @@ struct run {
     struct run *same, **same_prev; /* runs with this claim key */
     size_t stage;             /* in the table */
     bool begun;               /* the wait stage has been entered */
+    bool announced;           /* a claim was announced for the attempt that comes */
+    mono_ms announced_at;
     bool logged;              /* a peer's entry came under its key since it was decided */
     bool counted;             /* passed dedup once: alertmanager_notifications_total */
     bool over, ok;

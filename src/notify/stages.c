@@ -273,25 +273,48 @@ static enum notify_reason decide(struct stage_call *c, struct run *r, struct nfl
     return notify_decide(&q);
 }
 
-static enum stage_result stage_wait(struct stage_call *c, struct run *r)
+/* Says that the turn is taken, once; the attempt may be made when the others have had time to hear it. */
+static mono_ms announce_take(struct stage_call *c, struct run *r)
+{
+    if (!r->announced) {
+        struct claim_message m;
+        claims_take(c->nt->claims, c->now, r->claim, &c->nt->members, &m);
+        notify_announce(c->nt, &m, c->out);
+        r->announced = true;
+        r->announced_at = c->now;
+    }
+    return mono_add(r->announced_at, CLAIM_NOTICE_MS);
+}
+
+/* When the run may try, as far as is known now: by its position or its back-off, and by claims. */
+static mono_ms turn_of(struct stage_call *c, struct run *r)
 {
     struct notifier *nt = c->nt;
+    if (twin_in_flight(r))
+        return r->flush->deadline; /* woken when that has ended */
+    mono_ms base = r->attempts ? r->next_at
+                               : mono_add(r->begun_at, (int64_t)nt->members.self * nt->options.peer_timeout_ms);
+    if (nt->alone)
+        return base;
+    r->announced = r->announced && claims_are_ours(nt->claims, c->now, r->claim, &nt->members);
+    mono_ms turn = r->announced ? c->now
+                                : claims_turn(nt->claims, c->now, r->claim, base, nt->options.peer_timeout_ms, &nt->members);
+    if (mono_before(base, turn) && mono_before(c->now, turn))
+        counter_add(&nt->stats.claims_waited, 1);
+    if (r->attempts && mono_before(turn, r->next_at))
+        turn = r->next_at; /* its own back-off holds even when it is its turn */
+    if (mono_before(c->now, turn) || nt->members.self == 0)
+        return turn;
+    return announce_take(c, r);
+}
+
+static enum stage_result stage_wait(struct stage_call *c, struct run *r)
+{
     if (!r->begun) {
         r->begun = true;
         r->begun_at = c->now;
     }
-    mono_ms turn = r->attempts ? r->next_at
-                               : mono_add(r->begun_at, (int64_t)nt->members.self * nt->options.peer_timeout_ms);
-    if (!nt->alone) {
-        mono_ms base = turn;
-        turn = claims_turn(nt->claims, c->now, r->claim, base, nt->options.peer_timeout_ms, &nt->members);
-        if (mono_before(base, turn))
-            counter_add(&nt->stats.claims_waited, 1);
-        if (r->attempts && mono_before(turn, r->next_at))
-            turn = r->next_at; /* its own back-off holds even when it is its turn */
-    }
-    if (twin_in_flight(r))
-        turn = r->flush->deadline; /* woken when that has ended */
+    mono_ms turn = turn_of(c, r);
     if (!mono_before(c->now, turn))
         return STAGE_PASS;
     if (r->logged) { /* by a peer, meanwhile: perhaps there is nothing left to wait for */
@@ -300,7 +323,7 @@ static enum stage_result stage_wait(struct stage_call *c, struct run *r)
         if (decide(c, r, &entry) == NOTIFY_REASON_NONE)
             return STAGE_END;
     }
-    timer_arm(&nt->run_timers, &r->timer, mono_min(turn, r->flush->deadline));
+    timer_arm(&c->nt->run_timers, &r->timer, mono_min(turn, r->flush->deadline));
     return STAGE_WAIT;
 }
 
@@ -426,11 +449,9 @@ static enum stage_result stage_send(struct stage_call *c, struct run *r)
     struct notify_flush *f = r->flush;
     if (!r->n)
         return STAGE_PASS; /* nothing may be sent; it is logged all the same */
-    if (!nt->alone) {
-        struct claim_message m;
-        claims_take(nt->claims, c->now, r->claim, &nt->members, &m);
-        notify_announce(c->nt, &m, c->out);
-    }
+    if (!nt->alone)
+        announce_take(c, r);
+    r->announced = false;
     r->attempt = ++nt->last_attempt;
     r->attempts++;
     r->attempt_at = c->now;

@@ -23,7 +23,7 @@ static mono_ms ms(int64_t v)
 
 static struct claim_message say(enum claim_kind kind, const char *holder, uint32_t attempt)
 {
-    return (struct claim_message){ kind, KEY, str_c(holder), STR_EMPTY, attempt };
+    return (struct claim_message){ kind, KEY, str_c(holder), STR_EMPTY, attempt, 0 };
 }
 
 static int64_t turn(struct claims *c, size_t self, int64_t now, int64_t base)
@@ -124,6 +124,7 @@ static void turn_is_passed_on_until_it_is_the_failed_ones_again(void **state)
     assert_true(str_eq(pass_c.origin, STR("a")));
     assert_int_equal(claims_hear(b, ms(120), &pass_c, &mb), CLAIM_NEWS);
     assert_int_equal(claims_hear(a, ms(120), &pass_c, &ma), CLAIM_NEWS); /* not passed on: it began here */
+    assert_int_equal(claims_turn(b, ms(120), KEY, ms(0), T, &mb).ms, 120); /* open: to each as its own back-off ends */
     assert_int_equal(claims_turn(a, ms(120), KEY, ms(0), T, &ma).ms, 120);
     claims_free(a);
     claims_free(b);
@@ -177,7 +178,7 @@ static void claims_are_bounded(void **state)
     struct claims *c = claims_new();
     struct claim_members m = as(1);
     for (uint64_t i = 0; i < CLAIMS_MAX + 10; i++) {
-        struct claim_message take = { CLAIM_TAKE, i, STR("a"), STR_EMPTY, 1 };
+        struct claim_message take = { CLAIM_TAKE, i, STR("a"), STR_EMPTY, 1, 0 };
         claims_hear(c, ms(0), &take, &m);
     }
     assert_int_equal(claims_count(c), CLAIMS_MAX);
@@ -198,11 +199,12 @@ static void messages_survive_the_wire_and_cuts_are_noticed(void **state)
     assert_true(str_eq(got.holder, STR("node-1")));
     for (size_t n = 0; n < b.n; n++)
         assert_false(claim_message_parse(str_of(b.p, n), &got, &err));
-    struct claim_message pass = { CLAIM_PASS, KEY, STR("b"), STR("node-1"), 7 };
+    struct claim_message pass = { CLAIM_PASS, KEY, STR("b"), STR("node-1"), 7, 6 };
     buf_reset(&b);
     claim_message_write(&b, &pass);
     assert_true(claim_message_parse(buf_view(&b), &got, &err));
     assert_true(str_eq(got.origin, STR("node-1")));
+    assert_int_equal(got.origin_attempt, 6);
     for (size_t n = 0; n < b.n; n++)
         assert_false(claim_message_parse(str_of(b.p, n), &got, &err));
     buf_deinit(&b);

@@ -496,7 +496,7 @@ static void claim_is_announced_and_a_peers_failure_passes_the_turn(void **state)
     begin(&w, 1);
     peers(&w, 3, 1, true);
     flush(&w, put(&w, "A", 3600 * 1000));
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
+    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1, 0 };
     notifier_hear_claim(w.nt, w.now, &m, &w.out);
     take_effects(&w);
     advance(&w, 20000);
@@ -506,21 +506,62 @@ static void claim_is_announced_and_a_peers_failure_passes_the_turn(void **state)
     notifier_hear_claim(w.nt, w.now, &m, &w.out);
     take_effects(&w);
     step(&w);
+    assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
+    assert_int_equal(w.attempts_count, 0); /* who is not the first in line lets the others hear of it first */
+    advance(&w, CLAIM_NOTICE_MS);
     assert_int_equal(w.attempts_count, 1); /* next in line */
     assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
     answer(&w, 0, SEND_RETRY, "down");
     assert_int_equal(w.last_claim.kind, CLAIM_FAIL);
     advance(&w, 5000);
     assert_int_equal(w.attempts_count, 1); /* now c's turn, then a's */
-    struct claim_message c = { CLAIM_FAIL, m.key, STR("c"), STR_EMPTY, 1 },
-                         a = { CLAIM_FAIL, m.key, STR("a"), STR_EMPTY, 3 };
+    struct claim_message c = { CLAIM_FAIL, m.key, STR("c"), STR_EMPTY, 1, 0 },
+                         a = { CLAIM_FAIL, m.key, STR("a"), STR_EMPTY, 3, 0 };
     notifier_hear_claim(w.nt, w.now, &c, &w.out);
     notifier_hear_claim(w.nt, w.now, &a, &w.out);
     take_effects(&w);
     step(&w);
+    advance(&w, CLAIM_NOTICE_MS);
     assert_int_equal(w.attempts_count, 2);
     answer(&w, 1, SEND_DONE, "");
     assert_int_equal(outcome(&w), 1);
+    end(&w);
+}
+
+static void of_two_that_take_at_once_the_later_in_line_yields(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    peers(&w, 2, 1, true);
+    flush(&w, put(&w, "A", 3600 * 1000));
+    advance(&w, 15000);
+    assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
+    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1, 0 };
+    notifier_hear_claim(w.nt, w.now, &m, &w.out);
+    take_effects(&w);
+    advance(&w, 10000);
+    assert_int_equal(w.attempts_count, 0);
+    m.kind = CLAIM_FAIL;
+    m.attempt = 2;
+    notifier_hear_claim(w.nt, w.now, &m, &w.out);
+    take_effects(&w);
+    advance(&w, CLAIM_NOTICE_MS);
+    assert_int_equal(w.attempts_count, 1);
+    end(&w);
+}
+
+static void member_with_nothing_to_say_passes_the_turn_on(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    peers(&w, 3, 1, true);
+    struct claim_message m = { CLAIM_FAIL, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1, 0 };
+    notifier_hear_claim(w.nt, w.now, &m, &w.out);
+    take_effects(&w);
+    assert_int_equal(w.claims, 1);
+    assert_int_equal(w.last_claim.kind, CLAIM_PASS);
     end(&w);
 }
 
@@ -532,7 +573,7 @@ static void entry_from_a_peer_ends_the_wait_for_its_claim(void **state)
     begin(&w, 1);
     peers(&w, 3, 1, true);
     flush(&w, put(&w, "A", 3600 * 1000));
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
+    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1, 0 };
     notifier_hear_claim(w.nt, w.now, &m, &w.out);
     take_effects(&w);
     advance(&w, 20000);
@@ -646,6 +687,8 @@ int main(void)
         cmocka_unit_test(unsettled_cluster_waits_until_it_is_settled_or_too_late),
         cmocka_unit_test(position_delays_and_an_entry_from_a_peer_suppresses),
         cmocka_unit_test(claim_is_announced_and_a_peers_failure_passes_the_turn),
+        cmocka_unit_test(of_two_that_take_at_once_the_later_in_line_yields),
+        cmocka_unit_test(member_with_nothing_to_say_passes_the_turn_on),
         cmocka_unit_test(entry_from_a_peer_ends_the_wait_for_its_claim),
         cmocka_unit_test(dedup_is_asked_again_before_every_retry),
         cmocka_unit_test(abandoned_attempt_is_still_logged_and_blocks_its_key),
