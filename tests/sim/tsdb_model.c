@@ -143,7 +143,7 @@ static void open_db(struct sim *s)
         .wal_segment_bytes = 65536,
         .stalled_max_bytes = 1u << 20,
         .snapshot_on_shutdown = s->seed & 1,
-        .seed = s->seed,
+        .seed = rng_u64(&s->rng),
     };
     if (!tsdb_open(&o, s->now, &s->db, &err))
         fail(s, "does not open: %s", err.text);
@@ -347,6 +347,7 @@ static void expect(struct sim *s, const struct given *g)
         }
         give_value(p, g->v);
         p->must = true;
+        p->late = g->t < s->now + MINUTE_MS - BLOCK / 2; /* below the head's lowest time it goes out of order */
         m->has_last = true;
         m->last = g->t;
         m->surely_open = true;

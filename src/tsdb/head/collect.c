@@ -167,6 +167,11 @@ static int64_t pointer_as_time(void *p)
     return (int64_t)((uint64_t)(uintptr_t)p - 1 - (UINT64_C(1) << 63));
 }
 
+void head_keep_ref(struct head *h, uint64_t ref)
+{
+    map64_put(&h->kept_refs, ref, time_as_pointer(time_load(&h->maxt)));
+}
+
 static void remove_slice(struct head *h, const uint32_t *slots, size_t n, struct garbage *g)
 {
     rwlock_take_write(&h->index_lock);
@@ -182,7 +187,7 @@ static void remove_slice(struct head *h, const uint32_t *slots, size_t n, struct
         if (!dies)
             continue;
         memindex_remove(&h->index, s->id, slots[i], s->hash, s->labels, s->labels_count);
-        map64_put(&h->kept_refs, s->ref, time_as_pointer(time_load(&h->maxt)));
+        head_keep_ref(h, s->ref);
         h->series_count--;
         counter_add_shared(&h->stats.series_removed, 1);
         g->slots[g->slots_count++] = slots[i];

@@ -223,6 +223,7 @@ bool series_last_equals(const struct head_series *s, uint64_t v, const struct in
 void series_cut(struct head *h, struct head_series *s);
 void series_add_full(struct head *h, struct head_series *s, const struct head_chunk *c);
 void series_drop_chunks(struct head *h, struct head_series *s);
+bool series_reaches(const struct head_series *s, int64_t t); /* in-order data is there at or after t */
 int64_t series_mint(const struct head_series *s); /* of in-order data; INT64_MAX: none */
 /* Out of order: false if that time is there already. *cut tells that the open out-of-order chunk was full and went to
  * chunks_head first; the references of its chunks are appended to markers. */
@@ -284,6 +285,8 @@ MUST_CHECK bool head_replay(struct head *h, int64_t min_valid, struct err *err);
 void head_truncate(struct head *h, int64_t mint);
 /* What truncation and collection have left to do; called by every maintenance. */
 void head_collect(struct head *h);
+/* Checkpoints keep the series records of a reference until what it had by now has left the log. */
+void head_keep_ref(struct head *h, uint64_t ref);
 MUST_CHECK bool head_truncate_log(struct head *h, int64_t mint, struct err *err);
 
 /* ---- to_block.c ---- */

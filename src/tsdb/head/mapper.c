@@ -476,15 +476,17 @@ void mapper_truncate(struct mapper *m, uint32_t lowest)
     size_t n = 0;
     while (n < m->files_count && m->files[n]->number < lowest && m->files[n]->finished)
         n++;
-    m->dropped = mem_realloc_array(m->dropped, m->dropped_count + n, sizeof(struct mapper_file *));
-    for (size_t i = 0; i < n; i++) {
-        if (!m->fs->remove(m->fs, file_path(&path, m, m->files[i]->number), &ignored)) {
-            /* It is found and removed again at the next opening, when nothing refers to it. */
+    if (n) {
+        m->dropped = mem_realloc_array(m->dropped, m->dropped_count + n, sizeof(struct mapper_file *));
+        for (size_t i = 0; i < n; i++) {
+            if (!m->fs->remove(m->fs, file_path(&path, m, m->files[i]->number), &ignored)) {
+                /* It is found and removed again at the next opening, when nothing refers to it. */
+            }
+            m->dropped[m->dropped_count++] = m->files[i];
         }
-        m->dropped[m->dropped_count++] = m->files[i];
+        memmove(m->files, m->files + n, (m->files_count - n) * sizeof(struct mapper_file *));
+        m->files_count -= n;
     }
-    memmove(m->files, m->files + n, (m->files_count - n) * sizeof(struct mapper_file *));
-    m->files_count -= n;
     struct mapper_file *f = open_file(m);
     m->cut_next = f && f->size + m->pending.n > HEAD_HEADER_BYTES;
     lock_give(&m->lock);

@@ -44,6 +44,8 @@ struct replay {
     struct record record;
     uint64_t unknown_samples, unknown_histograms, unknown_exemplars, unknown_tombstones, unknown_metadata, unknown_markers;
     bool wbl;
+    uint64_t *old_refs;        /* replaced by later ones of the same labels */
+    size_t old_refs_n, old_refs_capacity;
     uint64_t highest_ref;      /* of anything that was read: none of them is given to a new series */
     int64_t mint, maxt, ooo_mint, ooo_maxt; /* seen */
 };
@@ -204,6 +206,28 @@ void replay_loaded(struct replay *r, uint64_t ref, struct head_series *s, uint32
     mem_free(f);
 }
 
+/* The series was dropped and made again under a later reference, which it goes by from now on: chunks and records that
+ * follow are its, and the order of references stays the order of time. What was under the old one stays if the chunks of
+ * the new one follow it; if not it is in a block. */
+static void renew(struct replay *r, struct head_series *s, uint64_t ref, const struct found_chunks *f)
+{
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; f && i < f->n; i++) {
+        if (!f->v[i].out_of_order && f->v[i].mint < first)
+            first = f->v[i].mint;
+    }
+    if (first != INT64_MAX && series_reaches(s, first))
+        series_drop_chunks(r->h, s);
+    else if (first != INT64_MAX)
+        series_cut(r->h, s);
+    if (r->old_refs_n == r->old_refs_capacity) {
+        r->old_refs_capacity = mem_grow(r->old_refs_capacity, r->old_refs_n + 1);
+        r->old_refs = mem_realloc_array(r->old_refs, r->old_refs_capacity, sizeof *r->old_refs);
+    }
+    r->old_refs[r->old_refs_n++] = s->ref;
+    s->ref = ref;
+}
+
 static void replay_series(struct replay *r)
 {
     for (size_t i = 0; i < r->record.n; i++) {
@@ -220,10 +244,8 @@ static void replay_series(struct replay *r)
         struct found_chunks *f = map64_get(&r->found, rec->ref);
         if (!again)
             ref_put(r, rec->ref, slot);
-        if (!created && !again) {
-            /* Made again under a new reference: what was before is in a block, or comes from its own chunks. */
-            series_drop_chunks(r->h, s);
-        }
+        if (!created && !again)
+            renew(r, s, rec->ref, f);
         if (f) {
             attach(r, s, f);
             map64_remove(&r->found, rec->ref);
@@ -595,6 +617,8 @@ static void settle(struct replay *r)
         head_observe_times(h, r->mint, r->maxt);
     if (r->ooo_maxt != INT64_MIN)
         head_observe_ooo_times(h, r->ooo_mint, r->ooo_maxt);
+    for (size_t i = 0; i < r->old_refs_n; i++)
+        head_keep_ref(h, r->old_refs[i]);
 }
 
 bool head_replay(struct head *h, int64_t min_valid, struct err *err)
@@ -623,6 +647,7 @@ bool head_replay(struct head *h, int64_t min_valid, struct err *err)
     }
     found_free(&r);
     mem_free(r.by_ref);
+    mem_free(r.old_refs);
     map64_deinit(&r.sparse);
     record_deinit(&r.record);
     path_deinit(&path);

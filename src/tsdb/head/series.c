@@ -155,7 +155,7 @@ static int64_t predict_end(int64_t start, int64_t cur, int64_t max, double ratio
     return (int64_t)((double)start + (double)(max - start) / floor(n));
 }
 
-static bool reaches(const struct head_series *s, int64_t t)
+bool series_reaches(const struct head_series *s, int64_t t)
 {
     if (s->open != OPEN_NONE)
         return s->floats.t >= t;
@@ -188,7 +188,7 @@ static void reserve_bytes(struct head *h, struct head_series *s, size_t need)
 
 bool series_append_float(struct head *h, struct head_series *s, uint32_t slot, int64_t t, uint64_t v, uint32_t commit)
 {
-    if (reaches(s, t))
+    if (series_reaches(s, t))
         return false;
     if (s->open == OPEN_FLOAT) {
         if (s->floats.n == SAMPLES_PER_CHUNK / 4)
@@ -243,7 +243,7 @@ bool series_append_histogram(struct head *h, struct head_series *s, uint32_t slo
     struct series_extra *x = series_extra(s);
     enum reset_flag flag = FLAG_UNKNOWN;
     bool begin = s->open == OPEN_NONE;
-    if (reaches(s, t))
+    if (series_reaches(s, t))
         return false;
     if (s->open == OPEN_FLOAT || (s->open == OPEN_HISTOGRAM && x->histogram.is_float != (fh != NULL))) {
         series_cut(h, s);
