@@ -47,7 +47,7 @@ struct host_queue { /* calls for one host; lives while it has any */
     struct host_queue *prev, *next; /* ring of those with waiting calls */
 };
 
-enum { CALL_MATERIALS = 2 }; /* client certificate and key */
+enum call_material { CALL_CERTIFICATE, CALL_KEY, CALL_PROXY_AUTHORITIES, CALL_MATERIALS };
 
 struct http_call_state {
     struct http_client *client;
@@ -76,6 +76,7 @@ struct http_call_state {
     struct material *materials[CALL_MATERIALS];
     struct trust *trust; /* NULL: plain, or nobody looks */
     bool proxied;
+    struct str proxy_label; /* of what a tunnel was asked for with; empty: none */
     struct addr dialed; /* the first address that was tried */
     bool has_dialed;
     char error_text[CURL_ERROR_SIZE];

@@ -235,6 +235,17 @@ static int before_request(void *arg, char *remote, char *local, int remote_port,
     return CURL_PREREQFUNC_ABORT;
 }
 
+static bool get_client_certificate(struct http_call_state *s, const struct http_tls_config *t, struct err *err)
+{
+    struct material_cache *cache = s->client->materials;
+    if (s->materials[CALL_CERTIFICATE] || s->materials[CALL_KEY])
+        return true; /* the proxy has them already */
+    if (!material_get(cache, t->cert, t->cert_file, &s->materials[CALL_CERTIFICATE], err))
+        return err_wrap(err, "unable to read specified client cert (%.*s)", STR_ARG(t->cert_file));
+    return material_get(cache, t->key, t->key_file, &s->materials[CALL_KEY], err) ||
+           err_wrap(err, "unable to read specified client key (%.*s)", STR_ARG(t->key_file));
+}
+
 static bool set_tls(struct http_call_state *s, const struct http_tls_config *t, struct err *err)
 {
     struct material_cache *cache = s->client->materials;
@@ -244,34 +255,73 @@ static bool set_tls(struct http_call_state *s, const struct http_tls_config *t, 
                                          "if both are specified");
     if (!t->insecure_skip_verify && !trust_get(cache, t->ca, t->ca_file, &s->trust, err))
         return t->ca_file.n && err->code != ERR_INVALID ? err_wrap(err, "unable to read CA cert") : false;
-    if (!material_get(cache, t->cert, t->cert_file, &s->materials[0], err))
-        return err_wrap(err, "unable to read specified client cert (%.*s)", STR_ARG(t->cert_file));
-    if (!material_get(cache, t->key, t->key_file, &s->materials[1], err))
-        return err_wrap(err, "unable to read specified client key (%.*s)", STR_ARG(t->key_file));
+    if (!get_client_certificate(s, t, err))
+        return false;
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L); /* before_request() does that */
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
     curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, 0L); /* a resumed session would show no chain */
     curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
-    curl_easy_setopt(e, CURLOPT_CAPATH, s->trust ? trust_label(s->trust) : "/insecure");
+    curl_easy_setopt(e, CURLOPT_CAPATH, arena_printf(&s->arena, "%s%.*s", s->trust ? trust_label(s->trust) : "/insecure",
+                                                     STR_ARG(s->proxy_label))
+                                            .p);
     if (s->trust) {
         curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, before_request);
         curl_easy_setopt(e, CURLOPT_PREREQDATA, s);
     }
-    if (s->materials[0]) {
-        curl_easy_setopt(e, CURLOPT_SSLCERT, material_path(s->materials[0]));
+    if (s->materials[CALL_CERTIFICATE]) {
+        curl_easy_setopt(e, CURLOPT_SSLCERT, material_path(s->materials[CALL_CERTIFICATE]));
         curl_easy_setopt(e, CURLOPT_SSLCERTTYPE, "PEM");
     }
-    if (s->materials[1])
-        curl_easy_setopt(e, CURLOPT_SSLKEY, material_path(s->materials[1]));
-    curl_easy_setopt(e, CURLOPT_PROXY_SSL_VERIFYPEER, t->insecure_skip_verify ? 0L : 1L);
-    curl_easy_setopt(e, CURLOPT_PROXY_SSL_VERIFYHOST, t->insecure_skip_verify ? 0L : 2L);
+    if (s->materials[CALL_KEY])
+        curl_easy_setopt(e, CURLOPT_SSLKEY, material_path(s->materials[CALL_KEY]));
     curl_easy_setopt(e, CURLOPT_SSLVERSION, min_version(t->min_version) | max_version(t->max_version));
     return true;
 }
 
 /* ---- Proxy ---- */
 
-static bool set_proxy(struct http_call_state *s, const struct http_proxy_config *p, struct err *err)
+/* TLS to the proxy itself: by the same block as TLS to the server, as Go's Transport does. libcurl verifies this one. */
+static bool set_proxy_tls(struct http_call_state *s, const struct http_tls_config *t, struct err *err)
+{
+    CURL *e = s->easy;
+    curl_easy_setopt(e, CURLOPT_PROXY_SSL_VERIFYPEER, t->insecure_skip_verify ? 0L : 1L);
+    curl_easy_setopt(e, CURLOPT_PROXY_SSL_VERIFYHOST, t->insecure_skip_verify ? 0L : 2L);
+    curl_easy_setopt(e, CURLOPT_PROXY_SSLVERSION, min_version(t->min_version) | max_version(t->max_version));
+    if (!material_get(s->client->materials, t->ca, t->ca_file, &s->materials[CALL_PROXY_AUTHORITIES], err))
+        return err_wrap(err, "unable to read CA cert");
+    if (s->materials[CALL_PROXY_AUTHORITIES]) {
+        curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, material_path(s->materials[CALL_PROXY_AUTHORITIES]));
+        curl_easy_setopt(e, CURLOPT_PROXY_CAPATH, NULL);
+    }
+    if (!get_client_certificate(s, t, err))
+        return false;
+    if (s->materials[CALL_CERTIFICATE])
+        curl_easy_setopt(e, CURLOPT_PROXY_SSLCERT, material_path(s->materials[CALL_CERTIFICATE]));
+    if (s->materials[CALL_KEY])
+        curl_easy_setopt(e, CURLOPT_PROXY_SSLKEY, material_path(s->materials[CALL_KEY]));
+    return true;
+}
+
+/* libcurl lends a tunnel to anyone who goes the same way. Who asked with other words must have asked himself. */
+static void label_tunnel(struct http_call_state *s, struct str proxy)
+{
+    uint8_t digest[SHA256_BYTES];
+    struct buf b = { 0 };
+    buf_str(&b, proxy);
+    for (const struct curl_slist *h = s->proxy_headers; h; h = h->next) {
+        buf_byte(&b, '\n');
+        buf_c(&b, h->data);
+    }
+    hash_sha256(buf_view(&b), digest);
+    explicit_bzero(b.p, b.n);
+    buf_deinit(&b);
+    uint64_t head;
+    memcpy(&head, digest, sizeof head);
+    s->proxy_label = arena_printf(&s->arena, "/%016llx", (unsigned long long)head);
+}
+
+static bool set_proxy(struct http_call_state *s, const struct http_proxy_config *p, const struct http_tls_config *tls,
+                      struct err *err)
 {
     struct str proxy = STR_EMPTY;
     if (p && p->proxy_from_environment) {
@@ -286,10 +336,13 @@ static bool set_proxy(struct http_call_state *s, const struct http_proxy_config 
             return false;
     }
     s->proxied = proxy.n > 0;
+    s->proxy_label = STR_EMPTY;
     if (str_starts(proxy, STR("socks5://"))) /* names are resolved by the proxy, as Go does */
         proxy = arena_printf(&s->arena, "socks5h%.*s", STR_ARG(str_from(proxy, 6)));
     curl_easy_setopt(s->easy, CURLOPT_PROXY, s->proxied ? arena_cstr(&s->arena, proxy) : "");
     curl_easy_setopt(s->easy, CURLOPT_NOPROXY, "");
+    if (str_starts(proxy, STR("https://")) && !set_proxy_tls(s, tls, err))
+        return false;
     if (!s->proxied || !p || !str_eq(s->url.scheme, STR("https")))
         return true;
     for (size_t i = 0; i < p->proxy_connect_header.n; i++)
@@ -298,6 +351,7 @@ static bool set_proxy(struct http_call_state *s, const struct http_proxy_config 
                             p->proxy_connect_header.v[i].values.v[j], err))
                 return false;
     curl_easy_setopt(s->easy, CURLOPT_PROXYHEADER, s->proxy_headers);
+    label_tunnel(s, proxy);
     return true;
 }
 
@@ -430,9 +484,10 @@ bool call_setup(struct http_call_state *s, struct err *err)
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, s);
     set_method(s);
-    if (!add_headers(s, c, err) || !set_proxy(s, c ? &c->proxy : NULL, err))
+    const struct http_tls_config *tls = c ? &c->tls_config : &no_tls;
+    if (!add_headers(s, c, err) || !set_proxy(s, c ? &c->proxy : NULL, tls, err))
         return false;
-    if (str_eq(u.scheme, STR("https")) && !set_tls(s, c ? &c->tls_config : &no_tls, err))
+    if (str_eq(u.scheme, STR("https")) && !set_tls(s, tls, err))
         return false;
     if (str_eq(u.scheme, STR("https")) && c && c->tls_config.server_name.n &&
         !rename_host(s, c->tls_config.server_name, &u, err))

@@ -12,7 +12,8 @@
  * H2  A descriptor number that is used again gets another path: "./" in it counts the generations.
  * H3  A session that was checked carries the address of its trust. A connection is only reused by calls with the same
  *     trust: CURLOPT_CAPATH, of no other use here, holds a label of it that libcurl compares. So a call that verifies
- *     never rides on a connection of one that does not, nor on one that failed. */
+ *     never rides on a connection of one that does not, nor on one that failed. The label of a call through a tunnel also
+ *     tells what the tunnel was asked for with: libcurl does not compare that. */
 #include "base/mem.h"
 #include "io/http_client_int.h"
 
