@@ -3,14 +3,15 @@
  *
  *     cluster_sim [--seeds N] [--seed S] [--jobs J]
  *
- * Two kinds of seeds. A mild one has loss, delay, doubled and reordered packets, skewed clocks, short pauses, short runs of
- * total loss, a receiver that fails for all replicas or for one. A wild one has partitions in one direction or both, long
+ * Three kinds of seeds. A mild one has loss, delay, doubled and reordered packets, skewed clocks, pauses and runs of total loss
+ * shorter than the peer timeout. A broken one has a receiver that fails, for all replicas or for one, on a network that only
+ * delays: who tries next is agreed on by claims, which are sent once. A wild one has partitions in one direction or both, long
  * pauses, crashes, departures, restarts with the old state, under the old name or a new one, and members of upstream's kind. One replica, any
  * of them, stays alive. At the end everything heals, who is down comes back, and new groups fire. Held against each:
  *   members    who is up agrees on who is up
  *   silence    every acknowledged silence is at every replica
  *   unsaid     what fires and is not muted is said within its bound, also while the cluster is in trouble
- *   twice      the receiver accepts nothing that says only what it has accepted before: in mild seeds all along, in wild ones
+ *   twice      the receiver accepts nothing that says only what it has accepted before: in mild and broken seeds all along, in wild ones
  *              of the groups that fire after the end of the trouble
  *   muted      what a silence covers everywhere is not said
  *
@@ -41,7 +42,7 @@ enum {
     TURN_EVERY_MS = 2000,
     SETTLE_MAX_MS = 400000,
     SKEW_MS = 5000,
-    MILD_PAUSE_MS = 3000, /* a longer one is taken for a death, and upstream's rule then allows the next replica to send */
+    MILD_PAUSE_MS = 6000,
 };
 
 struct replica_node {
@@ -71,11 +72,13 @@ struct group { /* what the receiver knows of it */
     bool any, unknown; /* unknown: its sender may not have heard of the last acceptance */
     unsigned count;
 };
+enum kind { MILD, BROKEN, WILD };
 struct sim {
     struct world *world;
     struct rng rng;
     uint64_t seed;
-    bool mild;
+    enum kind kind;
+    bool mild; /* not wild */
     size_t survivor;
     struct replica_node nodes[NODES];
     struct sender senders[SENDERS + FINAL + 1];
@@ -575,14 +578,17 @@ static void trouble(struct sim *s)
     size_t i = (size_t)rng_below(&s->rng, NODES);
     switch (rng_below(&s->rng, s->mild ? 12 : 24)) {
     case 0:
-        break_receiver(s);
+        if (s->kind != MILD)
+            break_receiver(s);
         break;
     case 1:
     case 2:
-        if (s->cut_until == 0)
+        if (s->cut_until == 0 && s->kind != BROKEN)
             cut(s);
         break;
     case 3:
+        if (s->kind == BROKEN)
+            break;
         if (s->mild)
             pause_node(s, i, (int64_t)rng_below(&s->rng, MILD_PAUSE_MS));
         else if (i != s->survivor)
@@ -752,7 +758,7 @@ static void make_world(struct sim *s)
     struct world_config config = {
         .seed = s->seed,
         .nodes = NODES,
-        .loss_permille = (unsigned)rng_below(&s->rng, s->mild ? 200 : 300),
+        .loss_permille = s->kind == BROKEN ? 0 : (unsigned)rng_below(&s->rng, s->mild ? 200 : 300),
         .duplicate_permille = (unsigned)rng_below(&s->rng, 100),
         .delay_min_ms = (int64_t)rng_below(&s->rng, 20),
         .upstream = s->mild || rng_below(&s->rng, 2) ? 0 : (size_t)rng_below(&s->rng, NODES),
@@ -760,7 +766,7 @@ static void make_world(struct sim *s)
         .linger_ms = PEER_TIMEOUT_MS,
         .app = { s, deliver, state, member, crashed },
     };
-    config.delay_max_ms = config.delay_min_ms + (int64_t)rng_below(&s->rng, 200);
+    config.delay_max_ms = config.delay_min_ms + (int64_t)rng_below(&s->rng, s->kind == BROKEN ? 20 : 100);
     s->world = world_new(&config);
     for (size_t i = 0; i < NODES; i++) {
         struct replica_node *n = &s->nodes[i];
@@ -796,7 +802,8 @@ static bool simulate(uint64_t seed, bool verbose)
     rng_seed(&s->rng, seed);
     arena_init(&s->arena, ARENA_NO_LIMIT);
     s->verbose = verbose;
-    s->mild = rng_below(&s->rng, 2);
+    s->kind = (enum kind)rng_below(&s->rng, 3);
+    s->mild = s->kind != WILD;
     s->survivor = (size_t)rng_below(&s->rng, NODES);
     make_world(s);
     for (size_t i = 0; i < NODES; i++) {
@@ -817,7 +824,7 @@ static bool simulate(uint64_t seed, bool verbose)
         said += s->groups[g].count;
     if (s->failure || verbose)
         printf("seed=0x%llx %s %s %s (%zu attempts, %zu accepted, %zu silences, %.0f s)\n", (unsigned long long)seed,
-               s->mild ? "mild" : "wild", s->failure ? s->failure : "passed", s->detail, s->attempts, said,
+               s->kind == MILD ? "mild" : s->kind == BROKEN ? "broken" : "wild", s->failure ? s->failure : "passed", s->detail, s->attempts, said,
                s->silences_count, (double)now_ms(s) / 1000);
     bool ok = !s->failure;
     drop_world(s);
