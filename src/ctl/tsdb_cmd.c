@@ -2,7 +2,6 @@
 #include "ctl/ctl.h"
 #include "ctl/tsdb.h"
 
-#include "base/stopwatch.h"
 #include "crypto/aead.h"
 #include "io/clock_io.h"
 #include "io/fs_posix.h"
