@@ -105,6 +105,15 @@ static void show(struct ctl *c, const struct watch *w, const struct items *old, 
     buf_reset(&c->out);
 }
 
+#define PAUSE_MS_MAX 86400000
+
+/* False if the reader of stdout has gone: a pipe or terminal that was closed says so without being written to. */
+static bool pause_unless_left(int64_t ms)
+{
+    struct pollfd reader = { .fd = 1 };
+    return poll(&reader, 1, (int)(ms < 1 ? 1 : ms > PAUSE_MS_MAX ? PAUSE_MS_MAX : ms)) <= 0;
+}
+
 static int run_watch(struct ctl *c, const struct watch *w)
 {
     struct arena generations[2];
@@ -143,8 +152,8 @@ static int run_watch(struct ctl *c, const struct watch *w)
         }
         if (ferror(stdout))
             break; /* nobody reads any more */
-        if (polls != c->f.watch_polls)
-            (void)poll(NULL, 0, pause_ms > 0 ? (int)(pause_ms < 86400000 ? pause_ms : 86400000) : 1);
+        if (polls != c->f.watch_polls && !pause_unless_left(pause_ms))
+            break;
     }
     c->arena = kept;
     arena_deinit(&generations[0]);

@@ -317,6 +317,9 @@ def a_watch_tells_of_new_changed_and_gone_alerts():
     finally:
         watcher.send_signal(signal.SIGTERM)
         watcher.wait(10)
+    piped = subprocess.run(["bash", "-c", f"{TOCSINCTL} --alertmanager.url=http://127.0.0.1:{s.server.port} alert watch --interval=1h | head -n 1"],
+                           capture_output=True, timeout=20, check=True)
+    assert piped.stdout.count(b"\n") == 1, "it ends with its reader"
     code, out, _ = ctl(s, "alert", "watch", "--count=2", "--interval=1ms", "Disk")
     assert code == 0 and len(out.splitlines()) == 2 and "  +  active  " in out, out
     code, out, err = ctl(s, "alert", "watch", "--count=1", "Disk", "Load")
