@@ -386,6 +386,52 @@ static void slow_and_idle_clients_are_cut_off(void **state)
     stop(&f);
 }
 
+static void a_body_that_moves_is_read_and_one_that_stalls_is_cut_off(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start_with(&f, (struct http_server_config){ .limits.stall_timeout_ms = 400 });
+    struct buf b = { 0 };
+    int moving = dial_fixture(&f), stalled = dial_fixture(&f);
+    send_text(stalled, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n01");
+    send_text(moving, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n");
+    for (int i = 0; i < 10; i++) { /* longer in all than a stall may be */
+        poll(NULL, 0, 60);
+        send_text(moving, "x");
+    }
+    assert_true(read_until(moving, &b, "hello\n"));
+    buf_reset(&b);
+    read_all(stalled, &b);
+    assert_int_equal(b.n, 0);
+    assert_int_equal(counter_get(&http_server_stats(f.server)->cut), 1);
+    buf_deinit(&b);
+    close(moving);
+    close(stalled);
+    stop(&f);
+}
+
+static void a_client_that_has_closed_its_side_is_not_kept(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f);
+    struct buf b = { 0 };
+    int idle = dial_fixture(&f), half = dial_fixture(&f);
+    send_text(idle, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    send_text(half, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n");
+    shutdown(idle, SHUT_WR); /* most often read together with what came before it */
+    shutdown(half, SHUT_WR);
+    assert_true(read_until(idle, &b, "hello\n"));
+    buf_reset(&b);
+    read_all(idle, &b);
+    read_all(half, &b);
+    assert_int_equal(b.n, 0);
+    buf_deinit(&b);
+    close(idle);
+    close(half);
+    stop(&f);
+}
+
 static void a_body_is_pulled_in_pieces(void **state)
 {
     (void)state;
@@ -693,6 +739,8 @@ int main(void)
         cmocka_unit_test(long_targets_headers_and_bodies_are_refused),
         cmocka_unit_test(a_refused_body_of_modest_size_leaves_the_connection_open),
         cmocka_unit_test(slow_and_idle_clients_are_cut_off),
+        cmocka_unit_test(a_body_that_moves_is_read_and_one_that_stalls_is_cut_off),
+        cmocka_unit_test(a_client_that_has_closed_its_side_is_not_kept),
         cmocka_unit_test(a_body_is_pulled_in_pieces),
         cmocka_unit_test(a_body_that_breaks_off_closes_the_connection_without_an_end),
         cmocka_unit_test(a_client_that_does_not_read_costs_little_and_is_cut_off),
