@@ -187,7 +187,7 @@ class Server(Process):
 class Sink:
     """A webhook receiver. `answer(n, path, body)` gives the status of the n-th call (default 200)."""
 
-    def __init__(self, answer=None, delay=0.0):
+    def __init__(self, answer=None, delay=0.0, host="127.0.0.1"):
         self.calls, self.lock = [], threading.Lock()
         sink = self
 
@@ -213,9 +213,9 @@ class Sink:
             request_queue_size = 1024
             daemon_threads = True
 
-        self.server = Listener(("127.0.0.1", 0), Handler)
+        self.server = Listener((host, 0), Handler)
         self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
+        self.url = f"http://{host}:{self.port}/"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def bodies(self):
