@@ -1,14 +1,20 @@
 /* Claims, one per log key that somebody tried to send for lately.
  *
- *     message = u8 version (1) | u8 kind | le64 key | uvarint attempt | text holder |
- *               PASS only: text origin | uvarint attempt of the origin
+ *     message = u8 version (1) | u8 kind | le64 key | uvarint round | text holder | PASS only: text origin
  *     text = uvarint n | n bytes
  *
- * C1  Claims are in the map and in a list from the oldest to the newest `since`; a claim is past CLAIM_BOUND_MS is dropped
- *     when anything is noted, and counts for nothing before that.
- * C2  A failure of one member does not end the attempt of another that is in flight.
- * C3  Of two that take at the same instant the earlier in line keeps the turn.
- * C4  Whatever is heard, claims_turn() answers with a time not after max(base, since + CLAIM_BOUND_MS): a claim delays,
+ * Messages of several members overtake each other and several members may take at one instant, so what is heard has an
+ * order, and only what is later in it changes anything:
+ *
+ *     higher round  >  earlier in line (holder of a take or fail, origin of a pass)  >  take < fail < pass, farther round
+ *
+ * A take that answers a failure (or follows a claim that ran out) begins the next round. Of several that take in one round
+ * the earliest in line goes on: the others hear of it within CLAIM_NOTICE_MS, before they try. Everybody comes to the same
+ * view, whatever the order of arrival.
+ *
+ * C1  Claims are in the map and in a list from the oldest to the newest `since`. One that is past CLAIM_BOUND_MS counts for
+ *     nothing but its round, and is dropped when anything else is noted.
+ * C2  Whatever is heard, claims_turn() answers with a time not after max(base, since + CLAIM_BOUND_MS): a claim delays,
  *     it never cancels. */
 #include "nflog/claims.h"
 
@@ -22,18 +28,16 @@ enum { VERSION = 1, FIXED_BYTES = 10 };
 struct claim {
     uint64_t key;
     struct claim *older, *newer;
-    bool in_flight; /* false: passed */
-    bool open;      /* passed on by everybody */
+    enum claim_kind kind;
+    bool open;          /* passed on by everybody */
     mono_ms since;
-    uint32_t attempt, origin_attempt;
-    uint64_t ended_by;      /* hash of the name of who failed or passed last, whatever became of it */
-    uint32_t ended_attempt; /* with this number: its take may come later than that */
-    struct str holder, origin; /* behind the struct; origin: whose failure is being passed on */
+    uint32_t round;
+    uint32_t own_round; /* of the last take of this node */
+    struct str holder, origin; /* behind the struct */
 };
 struct claims {
     struct map64 by_key;
     struct claim *oldest, *newest;
-    uint32_t attempts; /* of this node */
 };
 
 /* ---- Messages ---- */
@@ -47,30 +51,22 @@ uint64_t claim_key(struct str nflog_key)
     return h;
 }
 
+static void write_name(struct buf *out, struct str name)
+{
+    ASSERT(name.n > 0 && name.n <= CLAIM_NAME_MAX);
+    uvarint_write(out, name.n);
+    buf_str(out, name);
+}
+
 void claim_message_write(struct buf *out, const struct claim_message *m)
 {
-    ASSERT(m->holder.n <= CLAIM_NAME_MAX);
     buf_byte(out, VERSION);
     buf_byte(out, (char)m->kind);
     buf_le64(out, m->key);
-    uvarint_write(out, m->attempt);
-    uvarint_write(out, m->holder.n);
-    buf_str(out, m->holder);
-    if (m->kind != CLAIM_PASS)
-        return;
-    ASSERT(m->origin.n <= CLAIM_NAME_MAX);
-    uvarint_write(out, m->origin.n);
-    buf_str(out, m->origin);
-    uvarint_write(out, m->origin_attempt);
-}
-
-static bool take_number(struct str *rest, uint32_t *v)
-{
-    uint64_t wide;
-    if (!uvarint_take(rest, &wide) || wide > UINT32_MAX)
-        return false;
-    *v = (uint32_t)wide;
-    return true;
+    uvarint_write(out, m->round);
+    write_name(out, m->holder);
+    if (m->kind == CLAIM_PASS)
+        write_name(out, m->origin);
 }
 
 static bool take_name(struct str *rest, struct str *name)
@@ -95,10 +91,64 @@ bool claim_message_parse(struct str bytes, struct claim_message *m, struct err *
         .origin = STR_EMPTY,
     };
     struct str rest = str_from(bytes, FIXED_BYTES);
-    bool ok = take_number(&rest, &m->attempt) && take_name(&rest, &m->holder);
-    if (ok && m->kind == CLAIM_PASS)
-        ok = take_name(&rest, &m->origin) && take_number(&rest, &m->origin_attempt);
-    return ok && rest.n == 0 ? true : err_set(err, ERR_CORRUPT, "claim: damaged");
+    uint64_t round;
+    if (!uvarint_take(&rest, &round) || round > CLAIM_ROUND_MAX || !take_name(&rest, &m->holder) ||
+        (m->kind == CLAIM_PASS && !take_name(&rest, &m->origin)) || rest.n)
+        return err_set(err, ERR_CORRUPT, "claim: damaged");
+    m->round = (uint32_t)round;
+    return true;
+}
+
+/* ---- Members ---- */
+
+static size_t find_member(const struct claim_members *members, struct str name)
+{
+    for (size_t i = 0; i < members->n; i++)
+        if (str_eq(members->v[i].name, name))
+            return i;
+    return members->n;
+}
+
+static struct str own_name(const struct claim_members *members)
+{
+    ASSERT(members->self < members->n);
+    return members->v[members->self].name;
+}
+
+/* The first member whose name follows this one (which may be gone). */
+static size_t member_after(const struct claim_members *members, struct str name)
+{
+    size_t after = 0;
+    while (after < members->n && str_cmp(members->v[after].name, name) <= 0)
+        after++;
+    return after;
+}
+
+/* The member that takes part after the one of this name, or n. */
+static size_t next_member(const struct claim_members *members, struct str name)
+{
+    size_t after = member_after(members, name);
+    for (size_t i = 0; i < members->n; i++) {
+        size_t at = (after + i) % members->n;
+        if (members->v[at].claims)
+            return at;
+    }
+    return members->n;
+}
+
+/* How many members that take part come before this node, counting from the one after the holder. */
+static int64_t distance(const struct claim_members *members, struct str holder)
+{
+    size_t after = member_after(members, holder);
+    int64_t d = 0;
+    for (size_t i = 0; i < members->n; i++) {
+        size_t at = (after + i) % members->n;
+        if (at == members->self)
+            return d;
+        if (members->v[at].claims)
+            d++;
+    }
+    return d;
 }
 
 /* ---- State ---- */
@@ -141,94 +191,73 @@ static bool is_over(const struct claim *k, mono_ms now)
     return now.ms - k->since.ms >= CLAIM_BOUND_MS;
 }
 
-static bool is_member(const struct claim_members *members, size_t at, struct str name)
+static struct str put_name(char **at, struct str name)
 {
-    return at < members->n && str_eq(members->v[at].name, name);
+    struct str copy = { *at, name.n };
+    if (name.n)
+        memcpy(*at, name.p, name.n);
+    *at += name.n;
+    return copy;
 }
 
-/* The member that takes part after the one of this name (which may be gone), or n. */
-static size_t next_member(const struct claim_members *members, struct str name)
+static struct claim *note(struct claims *c, mono_ms now, const struct claim_message *m,
+                          const struct claim_members *members, uint32_t own_round)
 {
-    size_t after = 0;
-    while (after < members->n && str_cmp(members->v[after].name, name) <= 0)
-        after++;
-    for (size_t i = 0; i < members->n; i++) {
-        size_t at = (after + i) % members->n;
-        if (members->v[at].claims)
-            return at;
-    }
-    return members->n;
-}
-
-static void note_end(struct claim *k, const struct claim_message *m)
-{
-    k->ended_by = str_hash(m->holder, 0);
-    k->ended_attempt = m->attempt;
-}
-
-static void note(struct claims *c, mono_ms now, const struct claim_message *m, const struct claim_members *members)
-{
-    struct claim *k = map64_get(&c->by_key, m->key);
-    struct claim ended = { .ended_by = k ? k->ended_by : 0, .ended_attempt = k ? k->ended_attempt : 0 };
-    if (m->kind != CLAIM_TAKE)
-        note_end(&ended, m);
-    if (k)
-        drop(c, k);
+    struct str origin = m->kind == CLAIM_PASS ? m->origin : m->holder;
+    struct claim *k = mem_alloc(sizeof *k + m->holder.n + origin.n);
+    char *text = (char *)(k + 1);
+    k->key = m->key;
+    k->kind = m->kind;
+    k->since = now;
+    k->round = m->round;
+    k->own_round = own_round;
+    k->holder = put_name(&text, m->holder);
+    k->origin = put_name(&text, origin);
+    size_t next = next_member(members, m->holder);
+    k->open = m->kind == CLAIM_PASS && next < members->n && str_eq(members->v[next].name, origin);
+    struct claim *before = map64_get(&c->by_key, m->key);
+    if (before)
+        drop(c, before);
     while (c->oldest && (is_over(c->oldest, now) || c->by_key.count >= CLAIMS_MAX))
         drop(c, c->oldest);
-    struct str origin = m->kind == CLAIM_PASS ? m->origin : m->holder;
-    k = mem_alloc(sizeof *k + m->holder.n + origin.n);
-    char *name = (char *)(k + 1);
-    memcpy(name, m->holder.p, m->holder.n);
-    memcpy(name + m->holder.n, origin.p, origin.n);
-    *k = (struct claim){
-        .key = m->key,
-        .older = c->newest,
-        .in_flight = m->kind == CLAIM_TAKE,
-        .open = m->kind == CLAIM_PASS && is_member(members, next_member(members, m->holder), m->origin),
-        .since = now,
-        .attempt = m->attempt,
-        .origin_attempt = m->kind == CLAIM_PASS ? m->origin_attempt : m->attempt,
-        .ended_by = ended.ended_by,
-        .ended_attempt = ended.ended_attempt,
-        .holder = { name, m->holder.n },
-        .origin = { name + m->holder.n, origin.n },
-    };
+    k->older = c->newest;
     *(c->newest ? &c->newest->newer : &c->oldest) = k;
     c->newest = k;
     map64_put(&c->by_key, k->key, k);
+    return k;
 }
 
-static size_t find_member(const struct claim_members *members, struct str name)
-{
-    for (size_t i = 0; i < members->n; i++)
-        if (str_eq(members->v[i].name, name))
-            return i;
-    return members->n;
-}
-
-/* Is somebody else's attempt in flight, as far as we know? */
-static bool other_in_flight(const struct claim *k, mono_ms now, struct str but, const struct claim_members *members)
-{
-    return k && k->in_flight && !is_over(k, now) && !str_eq(k->holder, but) &&
-           find_member(members, k->holder) < members->n;
-}
+/* ---- What this node does ---- */
 
 void claims_take(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
                  struct claim_message *m)
 {
-    ASSERT(members->self < members->n);
-    *m = (struct claim_message){ CLAIM_TAKE, key, members->v[members->self].name, STR_EMPTY, ++c->attempts, 0 };
-    note(c, now, m, members);
+    const struct claim *k = map64_get(&c->by_key, key);
+    uint32_t round = k && k->round < CLAIM_ROUND_MAX ? k->round + 1 : 1;
+    *m = (struct claim_message){ CLAIM_TAKE, key, own_name(members), STR_EMPTY, round };
+    note(c, now, m, members, round);
 }
+
+static bool is_news(const struct claim *k, mono_ms now, const struct claim_message *m,
+                    const struct claim_members *members);
 
 void claims_fail(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
                  struct claim_message *m)
 {
-    ASSERT(members->self < members->n);
-    *m = (struct claim_message){ CLAIM_FAIL, key, members->v[members->self].name, STR_EMPTY, ++c->attempts, 0 };
-    if (!other_in_flight(map64_get(&c->by_key, key), now, m->holder, members))
-        note(c, now, m, members);
+    const struct claim *k = map64_get(&c->by_key, key);
+    uint32_t round = k && k->own_round ? k->own_round : 1;
+    *m = (struct claim_message){ CLAIM_FAIL, key, own_name(members), STR_EMPTY, round };
+    if (is_news(k, now, m, members))
+        note(c, now, m, members, round);
+}
+
+void claims_pass(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
+                 struct claim_message *m)
+{
+    const struct claim *k = map64_get(&c->by_key, key);
+    ASSERT(k && k->kind != CLAIM_TAKE);
+    *m = (struct claim_message){ CLAIM_PASS, key, own_name(members), k->origin, k->round };
+    m->origin = note(c, now, m, members, k->own_round)->origin; /* lives as long as the claim */
 }
 
 void claims_logged(struct claims *c, uint64_t key)
@@ -238,82 +267,35 @@ void claims_logged(struct claims *c, uint64_t key)
         drop(c, k);
 }
 
-/* How many members that take part come before this node, counting from the one after the holder. */
-static int64_t distance(const struct claim_members *members, struct str holder)
+/* ---- What is heard ---- */
+
+/* How far a message of one round and one origin has come: a take, its failure, who passed it on. */
+static size_t phase(enum claim_kind kind, struct str origin, struct str holder, const struct claim_members *members)
 {
-    size_t after = 0; /* the first member whose name follows the holder's, the holder being perhaps gone */
-    while (after < members->n && str_cmp(members->v[after].name, holder) <= 0)
-        after++;
-    int64_t d = 0;
-    for (size_t i = 0; i < members->n; i++) {
-        size_t at = (after + i) % members->n;
-        if (at == members->self)
-            return d;
-        if (members->v[at].claims)
-            d++;
+    switch (kind) {
+    case CLAIM_TAKE:
+        return 0;
+    case CLAIM_FAIL:
+        return 1;
+    case CLAIM_PASS:
+        break;
     }
-    return d;
+    size_t from = find_member(members, origin), at = find_member(members, holder);
+    return 1 + (from < members->n && at < members->n ? (at + members->n - from) % members->n : at + 1);
 }
 
-void claims_pass(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
-                 struct claim_message *m)
+static bool is_news(const struct claim *k, mono_ms now, const struct claim_message *m,
+                    const struct claim_members *members)
 {
-    const struct claim *k = map64_get(&c->by_key, key);
-    ASSERT(k && !k->in_flight && members->self < members->n);
-    char origin[CLAIM_NAME_MAX];
-    memcpy(origin, k->origin.p, k->origin.n);
-    *m = (struct claim_message){ CLAIM_PASS, key, members->v[members->self].name, { origin, k->origin.n }, ++c->attempts,
-                                 k->origin_attempt };
-    note(c, now, m, members);
-    k = map64_get(&c->by_key, key);
-    m->origin = k->origin; /* lives as long as the claim */
-}
-
-/* Does a take of the member at `from` yield to the claim that stands? Of several that take at about the same instant the
- * earliest in line goes on, and everybody comes to the same view of it. */
-static bool yields(const struct claim *k, mono_ms now, size_t from, const struct claim_members *members)
-{
-    if (!k || !k->in_flight || is_over(k, now))
-        return false;
-    size_t holder = find_member(members, k->holder);
-    bool same_instant = now.ms - k->since.ms < 2 * CLAIM_NOTICE_MS;
-    return holder < from && (same_instant || holder == members->self);
-}
-
-/* How far round the members' circle a member is from the origin of a failure. */
-static size_t ring_distance(const struct claim_members *members, struct str origin, struct str name)
-{
-    size_t from = find_member(members, origin), to = find_member(members, name);
-    return (to + members->n - from) % members->n;
-}
-
-/* Is a take known to be over, or does it yield? */
-static bool take_is_old(const struct claim *k, mono_ms now, const struct claim_message *m, size_t from,
-                        const struct claim_members *members)
-{
-    if (k->ended_by == str_hash(m->holder, 0) && m->attempt < k->ended_attempt)
-        return true; /* overtaken by its own end */
-    if (!k->in_flight && str_eq(k->origin, m->holder) && m->attempt <= k->origin_attempt)
-        return true; /* overtaken by somebody who passed its failure on */
-    return yields(k, now, from, members);
-}
-
-/* Messages of several senders overtake each other: a failure that is passed on is ordered by (attempt of the origin, how
- * far it has come round). */
-static bool end_is_old(struct claim *k, mono_ms now, const struct claim_message *m, const struct claim_members *members)
-{
-    bool pass = m->kind == CLAIM_PASS;
-    struct str origin = pass ? m->origin : m->holder;
-    uint32_t attempt = pass ? m->origin_attempt : m->attempt;
-    if (other_in_flight(k, now, origin, members)) {
-        note_end(k, m);
+    if (!k || is_over(k, now))
         return true;
-    }
-    if (!str_eq(k->origin, origin))
-        return false;
-    if (k->in_flight || attempt != k->origin_attempt)
-        return attempt < k->origin_attempt;
-    return ring_distance(members, origin, m->holder) <= ring_distance(members, origin, k->holder);
+    if (m->round != k->round)
+        return m->round > k->round;
+    struct str origin = m->kind == CLAIM_PASS ? m->origin : m->holder;
+    int order = str_cmp(origin, k->origin); /* names are in the order of the line */
+    if (order)
+        return order < 0;
+    return phase(m->kind, origin, m->holder, members) > phase(k->kind, k->origin, k->holder, members);
 }
 
 enum claim_heard claims_hear(struct claims *c, mono_ms now, const struct claim_message *m,
@@ -322,24 +304,21 @@ enum claim_heard claims_hear(struct claims *c, mono_ms now, const struct claim_m
     size_t from = find_member(members, m->holder);
     if (from == members->n || from == members->self)
         return CLAIM_OLD;
-    struct claim *k = map64_get(&c->by_key, m->key);
-    if (k && is_over(k, now))
-        k = NULL;
-    if (k && str_eq(k->holder, m->holder) && m->attempt <= k->attempt)
+    const struct claim *k = map64_get(&c->by_key, m->key);
+    if (!is_news(k, now, m, members))
         return CLAIM_OLD;
-    if (k && (m->kind == CLAIM_TAKE ? take_is_old(k, now, m, from, members) : end_is_old(k, now, m, members)))
-        return CLAIM_OLD;
-    note(c, now, m, members);
-    if (m->kind == CLAIM_TAKE || members->n > CLAIM_PASS_MEMBERS_MAX)
+    k = note(c, now, m, members, k ? k->own_round : 0);
+    if (k->kind == CLAIM_TAKE || k->open || members->n > CLAIM_PASS_MEMBERS_MAX)
         return CLAIM_NEWS;
-    k = map64_get(&c->by_key, m->key);
-    return !k->open && next_member(members, m->holder) == members->self ? CLAIM_OURS : CLAIM_NEWS;
+    return next_member(members, m->holder) == members->self ? CLAIM_OURS : CLAIM_NEWS;
 }
+
+/* ---- Whose turn it is ---- */
 
 bool claims_are_ours(const struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members)
 {
     const struct claim *k = map64_get(&c->by_key, key);
-    return k && k->in_flight && !is_over(k, now) && find_member(members, k->holder) == members->self;
+    return k && k->kind == CLAIM_TAKE && !is_over(k, now) && find_member(members, k->holder) == members->self;
 }
 
 static mono_ms later(mono_ms a, mono_ms b)
@@ -354,7 +333,7 @@ mono_ms claims_turn(const struct claims *c, mono_ms now, uint64_t key, mono_ms b
     if (!k || is_over(k, now) || members->self >= members->n)
         return base;
     mono_ms bound = later(base, mono_add(k->since, CLAIM_BOUND_MS));
-    if (k->in_flight) {
+    if (k->kind == CLAIM_TAKE) {
         size_t holder = find_member(members, k->holder);
         return holder == members->n || holder == members->self ? base : bound;
     }

@@ -33,6 +33,7 @@
 #define CLAIMS_MAX       65536
 #define CLAIM_NAME_MAX   255  /* bytes of a member's name */
 #define CLAIM_BYTES_MAX  640  /* of one message */
+#define CLAIM_ROUND_MAX  1000000000
 #define CLAIM_PASS_MEMBERS_MAX 32 /* in a larger mesh nobody passes on: a failure would cost a message of each */
 #define CLAIMS_MESH_KEY  "tocsin.claim"
 
@@ -50,11 +51,10 @@ struct claim_members {
 enum claim_kind { CLAIM_TAKE = 1, CLAIM_FAIL = 2, CLAIM_PASS = 3 };
 struct claim_message {
     enum claim_kind kind;
-    uint64_t key;       /* claim_key() */
-    struct str holder;  /* who says it */
-    struct str origin;  /* CLAIM_PASS: whose failure is passed on; else empty */
-    uint32_t attempt;   /* counts up per holder: an older message changes nothing */
-    uint32_t origin_attempt; /* CLAIM_PASS: number of the failure that is passed on */
+    uint64_t key;      /* claim_key() */
+    struct str holder; /* who says it */
+    struct str origin; /* CLAIM_PASS: whose failure is passed on; else empty */
+    uint32_t round;    /* of attempts under this key since the last success: the order of messages, see claims.c */
 };
 uint64_t claim_key(struct str nflog_key);
 void claim_message_write(struct buf *out, const struct claim_message *m);

@@ -676,13 +676,12 @@ void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_me
     if (heard == CLAIM_OLD)
         return;
     counter_add(&nt->stats.claims_heard, 1);
-    if (heard == CLAIM_NEWS || wants_turn(nt, now, m->key)) {
-        wake_twins(nt, m->key);
-        return;
+    if (heard == CLAIM_OURS && !wants_turn(nt, now, m->key)) {
+        struct claim_message pass;
+        claims_pass(nt->claims, now, m->key, &nt->members, &pass);
+        notify_announce(nt, &pass, out);
     }
-    struct claim_message pass;
-    claims_pass(nt->claims, now, m->key, &nt->members, &pass);
-    notify_announce(nt, &pass, out);
+    wake_twins(nt, m->key);
 }
 
 /* A peer's entry was taken into the log. */

@@ -314,15 +314,15 @@ static enum stage_result stage_wait(struct stage_call *c, struct run *r)
         r->begun = true;
         r->begun_at = c->now;
     }
-    mono_ms turn = turn_of(c, r);
-    if (!mono_before(c->now, turn))
-        return STAGE_PASS;
     if (r->logged) { /* by a peer, meanwhile: perhaps there is nothing left to wait for */
         struct nflog_entry entry;
         r->logged = false;
         if (decide(c, r, &entry) == NOTIFY_REASON_NONE)
             return STAGE_END;
     }
+    mono_ms turn = turn_of(c, r);
+    if (!mono_before(c->now, turn))
+        return STAGE_PASS;
     timer_arm(&c->nt->run_timers, &r->timer, mono_min(turn, r->flush->deadline));
     return STAGE_WAIT;
 }

@@ -197,7 +197,8 @@ static void begin_flight(struct sim *s, const struct alert_world_sent *a)
     /* The first six back-offs of one node end 5.7 s after the attempt at the latest. A flush that began before the last
      * success may be further on. */
     bool fresh = now_ms(s) - f->said_ms > 120000;
-    if (s->calm && fresh && f->fails && f->fails <= 3 && f->count == 1 && now_ms(s) - f->failed_ms > 6500)
+    if (s->calm && fresh && f->fails && f->fails <= 3 && f->count == 1 && now_ms(s) - f->failed_ms > 6500 &&
+        now_ms(s) - f->failed_ms < 40000) /* later is another flush: the one before had nothing left to say */
         fail(s, "idle", f->key);
 }
 

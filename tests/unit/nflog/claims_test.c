@@ -21,9 +21,9 @@ static mono_ms ms(int64_t v)
     return (mono_ms){ v };
 }
 
-static struct claim_message say(enum claim_kind kind, const char *holder, uint32_t attempt)
+static struct claim_message say(enum claim_kind kind, const char *holder, uint32_t round)
 {
-    return (struct claim_message){ kind, KEY, str_c(holder), STR_EMPTY, attempt, 0 };
+    return (struct claim_message){ kind, KEY, str_c(holder), STR_EMPTY, round };
 }
 
 static int64_t turn(struct claims *c, size_t self, int64_t now, int64_t base)
@@ -99,7 +99,7 @@ static void own_failure_yields_to_the_others(void **state)
     claims_take(c, ms(0), KEY, &m, &take);
     claims_fail(c, ms(100), KEY, &m, &fail);
     assert_int_equal(turn(c, 0, 100, 0), 100 + 2 * T);
-    struct claim_message b_fails = say(CLAIM_FAIL, "b", 1), c_fails = say(CLAIM_FAIL, "c", 1);
+    struct claim_message b_fails = say(CLAIM_FAIL, "b", 2), c_fails = say(CLAIM_FAIL, "c", 3);
     claims_hear(c, ms(200), &b_fails, &m);
     claims_hear(c, ms(300), &c_fails, &m);
     assert_int_equal(turn(c, 0, 300, 0), 300); /* round again */
@@ -159,6 +159,34 @@ static void late_and_strange_messages_change_nothing(void **state)
     claims_free(c);
 }
 
+/* Two take at one instant, the earlier fails, the next one answers: in whatever order this is heard, the view is one. */
+static void view_does_not_depend_on_the_order_of_arrival(void **state)
+{
+    (void)state;
+    const struct claim_message said[] = {
+        say(CLAIM_TAKE, "a", 1), say(CLAIM_TAKE, "c", 1), say(CLAIM_FAIL, "a", 1),
+        { CLAIM_PASS, KEY, STR("b"), STR("a"), 1 }, say(CLAIM_TAKE, "c", 2),
+    };
+    struct claim_members m = as(1);
+    for (int order = 0; order < 120; order++) {
+        struct claims *c = claims_new();
+        struct claim_message left[5];
+        memcpy(left, said, sizeof said);
+        int code = order;
+        for (int n = 5; n > 0; n--) { /* the order-th permutation */
+            int i = code % n;
+            code /= n;
+            if (!str_eq(left[i].holder, STR("b"))) /* not from ourselves */
+                claims_hear(c, ms(1000), &left[i], &m);
+            memmove(left + i, left + i + 1, (size_t)(n - 1 - i) * sizeof left[0]);
+        }
+        assert_int_equal(turn(c, 1, 1000, 0), 1000 + CLAIM_BOUND_MS); /* c is trying */
+        struct claim_message fail = say(CLAIM_FAIL, "c", 2);
+        assert_int_equal(claims_hear(c, ms(2000), &fail, &m), CLAIM_NEWS); /* next is a */
+        claims_free(c);
+    }
+}
+
 static void logged_entry_ends_the_claim(void **state)
 {
     (void)state;
@@ -178,7 +206,7 @@ static void claims_are_bounded(void **state)
     struct claims *c = claims_new();
     struct claim_members m = as(1);
     for (uint64_t i = 0; i < CLAIMS_MAX + 10; i++) {
-        struct claim_message take = { CLAIM_TAKE, i, STR("a"), STR_EMPTY, 1, 0 };
+        struct claim_message take = { CLAIM_TAKE, i, STR("a"), STR_EMPTY, 1 };
         claims_hear(c, ms(0), &take, &m);
     }
     assert_int_equal(claims_count(c), CLAIMS_MAX);
@@ -195,16 +223,15 @@ static void messages_survive_the_wire_and_cuts_are_noticed(void **state)
     assert_true(claim_message_parse(buf_view(&b), &got, &err));
     assert_int_equal(got.kind, CLAIM_FAIL);
     assert_int_equal(got.key, KEY);
-    assert_int_equal(got.attempt, 300);
+    assert_int_equal(got.round, 300);
     assert_true(str_eq(got.holder, STR("node-1")));
     for (size_t n = 0; n < b.n; n++)
         assert_false(claim_message_parse(str_of(b.p, n), &got, &err));
-    struct claim_message pass = { CLAIM_PASS, KEY, STR("b"), STR("node-1"), 7, 6 };
+    struct claim_message pass = { CLAIM_PASS, KEY, STR("b"), STR("node-1"), 7 };
     buf_reset(&b);
     claim_message_write(&b, &pass);
     assert_true(claim_message_parse(buf_view(&b), &got, &err));
     assert_true(str_eq(got.origin, STR("node-1")));
-    assert_int_equal(got.origin_attempt, 6);
     for (size_t n = 0; n < b.n; n++)
         assert_false(claim_message_parse(str_of(b.p, n), &got, &err));
     buf_deinit(&b);
@@ -222,6 +249,7 @@ int main(void)
         cmocka_unit_test(turn_is_passed_on_until_it_is_the_failed_ones_again),
         cmocka_unit_test(failure_of_one_does_not_end_the_attempt_of_another),
         cmocka_unit_test(late_and_strange_messages_change_nothing),
+        cmocka_unit_test(view_does_not_depend_on_the_order_of_arrival),
         cmocka_unit_test(logged_entry_ends_the_claim),
         cmocka_unit_test(claims_are_bounded),
         cmocka_unit_test(messages_survive_the_wire_and_cuts_are_noticed),

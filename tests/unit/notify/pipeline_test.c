@@ -496,13 +496,12 @@ static void claim_is_announced_and_a_peers_failure_passes_the_turn(void **state)
     begin(&w, 1);
     peers(&w, 3, 1, true);
     flush(&w, put(&w, "A", 3600 * 1000));
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1, 0 };
+    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
     notifier_hear_claim(w.nt, w.now, &m, &w.out);
     take_effects(&w);
     advance(&w, 20000);
     assert_int_equal(w.attempts_count, 0); /* a is trying: the own position's time has come, and is waited over */
     m.kind = CLAIM_FAIL;
-    m.attempt = 2;
     notifier_hear_claim(w.nt, w.now, &m, &w.out);
     take_effects(&w);
     step(&w);
@@ -515,8 +514,8 @@ static void claim_is_announced_and_a_peers_failure_passes_the_turn(void **state)
     assert_int_equal(w.last_claim.kind, CLAIM_FAIL);
     advance(&w, 5000);
     assert_int_equal(w.attempts_count, 1); /* now c's turn, then a's */
-    struct claim_message c = { CLAIM_FAIL, m.key, STR("c"), STR_EMPTY, 1, 0 },
-                         a = { CLAIM_FAIL, m.key, STR("a"), STR_EMPTY, 3, 0 };
+    struct claim_message c = { CLAIM_FAIL, m.key, STR("c"), STR_EMPTY, 3 },
+                         a = { CLAIM_FAIL, m.key, STR("a"), STR_EMPTY, 4 };
     notifier_hear_claim(w.nt, w.now, &c, &w.out);
     notifier_hear_claim(w.nt, w.now, &a, &w.out);
     take_effects(&w);
@@ -537,13 +536,12 @@ static void of_two_that_take_at_once_the_later_in_line_yields(void **state)
     flush(&w, put(&w, "A", 3600 * 1000));
     advance(&w, 15000);
     assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1, 0 };
+    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
     notifier_hear_claim(w.nt, w.now, &m, &w.out);
     take_effects(&w);
     advance(&w, 10000);
     assert_int_equal(w.attempts_count, 0);
     m.kind = CLAIM_FAIL;
-    m.attempt = 2;
     notifier_hear_claim(w.nt, w.now, &m, &w.out);
     take_effects(&w);
     advance(&w, CLAIM_NOTICE_MS);
@@ -557,7 +555,7 @@ static void member_with_nothing_to_say_passes_the_turn_on(void **state)
     struct world w;
     begin(&w, 1);
     peers(&w, 3, 1, true);
-    struct claim_message m = { CLAIM_FAIL, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1, 0 };
+    struct claim_message m = { CLAIM_FAIL, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
     notifier_hear_claim(w.nt, w.now, &m, &w.out);
     take_effects(&w);
     assert_int_equal(w.claims, 1);
@@ -573,7 +571,7 @@ static void entry_from_a_peer_ends_the_wait_for_its_claim(void **state)
     begin(&w, 1);
     peers(&w, 3, 1, true);
     flush(&w, put(&w, "A", 3600 * 1000));
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1, 0 };
+    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
     notifier_hear_claim(w.nt, w.now, &m, &w.out);
     take_effects(&w);
     advance(&w, 20000);
