@@ -1,6 +1,7 @@
 /* Samples of one series: the open chunk, when it is cut, the out-of-order chunk, and what a reader sees of it all.
  *
- * C1  Times of in-order samples ascend strictly over full chunks and the open one.
+ * C1  Times of in-order samples ascend strictly over full chunks and the open one; floats.t is the newest of all, whatever
+ *     kind the open chunk is of, or whether there is one.
  * C2  No chunk reaches over a multiple of the block's length. Floats: 120 samples is the aim (the end is predicted after
  *     30), 240 the limit, 1005 bytes too. Histograms: 1024 bytes is the aim, 2048 the limit, 10 samples the least.
  * C3  A full chunk is written to chunks_head at once and leaves memory; the mapper keeps it if the disk does not take it.
@@ -43,6 +44,8 @@ void series_add_full(struct head *h, struct head_series *s, const struct head_ch
         s->full_capacity = (uint16_t)(got / sizeof *v > UINT16_MAX ? UINT16_MAX : got / sizeof *v);
     }
     s->full[s->full_count++] = *c;
+    if (s->open == OPEN_NONE)
+        s->floats.t = c->mint + (int64_t)c->span;
 }
 
 void series_drop_chunks(struct head *h, struct head_series *s)
@@ -157,12 +160,7 @@ static int64_t predict_end(int64_t start, int64_t cur, int64_t max, double ratio
 
 bool series_reaches(const struct head_series *s, int64_t t)
 {
-    if (s->open != OPEN_NONE)
-        return s->floats.t >= t;
-    if (s->full_count == 0)
-        return false;
-    const struct head_chunk *last = &s->full[s->full_count - 1];
-    return last->mint + (int64_t)last->span >= t;
+    return (s->open != OPEN_NONE || s->full_count) && s->floats.t >= t;
 }
 
 static void begin_chunk(struct head *h, struct head_series *s, int64_t t)
