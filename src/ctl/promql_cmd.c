@@ -358,7 +358,7 @@ static void read_point(struct json_reader *r, struct arena *a, struct points *p)
     if (jr_element(r))
         jr_f64(r, &t);
     if (jr_element(r) && jr_str(r, &text) && !num_parse_f64(text, &v, NULL))
-        v = NAN;
+        v = normal_nan();
     while (jr_element(r))
         jr_skip(r);
     if (p->n == p->capacity) {
@@ -446,7 +446,7 @@ static bool print_answer(struct ctl *c, const struct answer *a)
         out.t = (int64_t)llround(t * 1000);
         out.string = text;
         if (out.type == PROMQL_SCALAR && !num_parse_f64(text, &out.scalar, NULL))
-            out.scalar = NAN;
+            out.scalar = normal_nan();
         print_text(&c->out, &out);
         return true;
     }

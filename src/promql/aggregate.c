@@ -112,7 +112,7 @@ static bool fold_histogram(struct folding *z, struct group *g, size_t i, const s
     case AGG_BOTTOMK:
     case AGG_COUNT_VALUES:
     case AGG_LIMITK:
-    case AGG_LIMIT_RATIO: ASSERT(!"folds"); break;
+    case AGG_LIMIT_RATIO: ASSERT(false); break;
     }
     g->kind[i] |= 2;
     return true;
@@ -170,7 +170,7 @@ static void fold_spread(struct group *g, const struct column *c, size_t n)
         double v = c->v[i];
         if (!(g->kind[i] & 1)) {
             g->a[i] = v;
-            g->b[i] = isnan(v) || isinf(v) ? NAN : 0;
+            g->b[i] = isnan(v) || isinf(v) ? F64_NAN : 0;
             g->n[i] = 1;
         } else {
             g->n[i]++;
@@ -336,7 +336,7 @@ static void warn_quantiles(struct eval *ev, const double *q, size_t n, uint32_t 
         lo = q[i] < lo ? q[i] : lo;
         hi = q[i] > hi ? q[i] : hi;
     }
-    const double bad[] = { NAN, hi, lo };
+    const double bad[] = { F64_NAN, hi, lo };
     const bool is[] = { nan, hi > 1, lo < 0 };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct buf b = { 0 };

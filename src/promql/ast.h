@@ -79,6 +79,8 @@ struct promql_matching {
     double fill_left_value, fill_right_value;
 };
 
+enum promql_duration_op { DUR_OP, DUR_NEG, DUR_POS, DUR_PAREN, DUR_STEP, DUR_RANGE, DUR_MIN, DUR_MAX };
+
 struct promql_function; /* functions_int.h */
 struct cached;          /* eval_int.h */
 
@@ -145,7 +147,7 @@ struct promql_node {
             struct promql_node *expr, *param; /* param may be NULL */
         } aggregate;
         struct {
-            enum { DUR_OP, DUR_NEG, DUR_POS, DUR_PAREN, DUR_STEP, DUR_RANGE, DUR_MIN, DUR_MAX } what;
+            enum promql_duration_op what;
             enum promql_op op;
             struct promql_node *l, *r;
         } duration;

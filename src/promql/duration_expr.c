@@ -22,11 +22,11 @@ bool duration_from_seconds(double s, int64_t *ms)
 
 static struct promql_node *parse_dur(struct parser *p, int min_level);
 
-static struct promql_node *dur_node(struct parser *p, int what, uint32_t start)
+static struct promql_node *dur_node(struct parser *p, enum promql_duration_op what, uint32_t start)
 {
     struct promql_node *n = parse_node(p, NODE_DURATION, PROMQL_SCALAR, start);
     if (n)
-        n->u.duration.what = what; // NOLINT: an enum of the node
+        n->u.duration.what = what;
     return n;
 }
 static struct promql_node *dur_close(struct parser *p, struct promql_node *n)

@@ -197,7 +197,7 @@ static bool vector_node(struct eval *ev, const struct frame *f, const struct pro
     case NODE_SUBQUERY:
     case NODE_DURATION: break;
     }
-    ASSERT(!"a vector expression");
+    ASSERT(false);
     return false;
 }
 
@@ -259,7 +259,7 @@ static bool scalar_node(struct eval *ev, const struct frame *f, const struct pro
     case NODE_AGGREGATE:
     case NODE_DURATION: break;
     }
-    ASSERT(!"a scalar expression");
+    ASSERT(false);
     return false;
 }
 

@@ -14,6 +14,10 @@
 #include "promql/functions_int.h"
 #include "promql/promql.h"
 
+/* math.h's are floats. */
+#define F64_NAN ((double)__builtin_nanf(""))
+#define F64_INF ((double)__builtin_inff())
+
 struct frame {
     int64_t start, step;
     size_t n;

@@ -86,11 +86,11 @@ static double within_bucket(const struct float_histogram *h, const struct histog
 double histogram_quantile_of(struct eval *ev, double q, const struct float_histogram *h, struct str metric, uint32_t at)
 {
     if (q < 0)
-        return -INFINITY;
+        return -F64_INF;
     if (q > 1)
-        return INFINITY;
+        return F64_INF;
     if (h->count == 0 || isnan(q))
-        return NAN;
+        return F64_NAN;
     bool descending = !(isnan(h->sum) || q < 0.5);
     double rank = (descending ? 1 - q : q) * h->count, acc = 0;
     struct histogram_walk w;
@@ -125,7 +125,7 @@ double histogram_quantile_of(struct eval *ev, double q, const struct float_histo
         if (isnan(h->sum)) {
             note_info(ev, at, "input to histogram_quantile has NaN observations, result is NaN%.*s",
                       STR_ARG(note_metric(ev, metric)));
-            return NAN;
+            return F64_NAN;
         }
         return b.upper;
     }
@@ -179,7 +179,7 @@ double histogram_fraction_of(struct eval *ev, double lower, double upper, const 
                              uint32_t at)
 {
     if (h->count == 0 || isnan(lower) || isnan(upper))
-        return NAN;
+        return F64_NAN;
     if (lower >= upper)
         return 0;
     struct rank_of lo = { .value = lower }, hi = { .value = upper };
@@ -257,8 +257,8 @@ static size_t sort_and_join(struct bucket *b, size_t n)
 static void make_monotonic(struct bucket *b, size_t n, bool *forced, double *lo, double *hi, double *diff)
 {
     double prev = b[0].count;
-    *lo = INFINITY;
-    *hi = -INFINITY;
+    *lo = F64_INF;
+    *hi = -F64_INF;
     *diff = 0;
     for (size_t i = 1; i < n; i++) {
         double v = b[i].count;
@@ -284,17 +284,17 @@ double bucket_quantile(double q, struct bucket *b, size_t n, bool *forced, doubl
 {
     *forced = false;
     if (isnan(q))
-        return NAN;
+        return F64_NAN;
     if (q < 0)
-        return -INFINITY;
+        return -F64_INF;
     if (q > 1)
-        return INFINITY;
+        return F64_INF;
     n = sort_and_join(b, n);
     if (n == 0 || !isinf(b[n - 1].upper) || b[n - 1].upper < 0)
-        return NAN;
+        return F64_NAN;
     make_monotonic(b, n, forced, lo, hi, diff);
     if (n < 2 || b[n - 1].count == 0 || isnan(b[n - 1].count))
-        return NAN;
+        return F64_NAN;
     double rank = q * b[n - 1].count;
     size_t i = 0;
     while (i < n - 1 && !(b[i].count >= rank))
@@ -316,16 +316,16 @@ double bucket_fraction(double lower, double upper, struct bucket *b, size_t n)
 {
     n = sort_and_join(b, n);
     if (n == 0 || !isinf(b[n - 1].upper) || b[n - 1].upper < 0)
-        return NAN;
+        return F64_NAN;
     double total = b[n - 1].count;
     if (total == 0 || isnan(lower) || isnan(upper))
-        return NAN;
+        return F64_NAN;
     if (lower >= upper)
         return 0;
     struct rank_of r[2] = { { .value = lower }, { .value = upper } };
     double rank = 0;
     for (size_t i = 0; i < n; i++) {
-        double lb = i ? b[i - 1].upper : b[0].upper > 0 ? 0 : -(double)INFINITY, ub = b[i].upper;
+        double lb = i ? b[i - 1].upper : b[0].upper > 0 ? 0 : -F64_INF, ub = b[i].upper;
         for (size_t k = 0; k < 2; k++) {
             double v = r[k].value;
             if (r[k].set || !(lb >= v || (lb < v && v < ub)))

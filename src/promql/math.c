@@ -27,7 +27,7 @@ double math_op(enum promql_op op, double l, double r)
     case OP_OR:
     case OP_UNLESS: break;
     }
-    return NAN;
+    return F64_NAN;
 }
 
 static int value_order(const void *a, const void *b)
@@ -42,11 +42,11 @@ static int value_order(const void *a, const void *b)
 double math_quantile(double q, double *values, size_t n)
 {
     if (n == 0 || isnan(q))
-        return NAN;
+        return F64_NAN;
     if (q < 0)
-        return -INFINITY;
+        return -F64_INF;
     if (q > 1)
-        return INFINITY;
+        return F64_INF;
     qsort(values, n, sizeof *values, value_order);
     double rank = q * (double)(n - 1), low = floor(rank);
     size_t lo = low > 0 ? (size_t)low : 0, hi = lo + 1 < n ? lo + 1 : n - 1;
@@ -71,18 +71,18 @@ bool math_almost_equal(double a, double b, double eps)
 double math_min(double a, double b)
 {
     if ((isinf(a) && a < 0) || (isinf(b) && b < 0))
-        return -INFINITY;
+        return -F64_INF;
     if (isnan(a) || isnan(b))
-        return NAN;
+        return F64_NAN;
     return a < b || (a == b && signbit(a)) ? a : b;
 }
 
 double math_max(double a, double b)
 {
     if ((isinf(a) && a > 0) || (isinf(b) && b > 0))
-        return INFINITY;
+        return F64_INF;
     if (isnan(a) || isnan(b))
-        return NAN;
+        return F64_NAN;
     return a > b || (a == b && !signbit(a)) ? a : b;
 }
 

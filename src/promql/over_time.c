@@ -191,7 +191,7 @@ static bool mad_eval(struct range_call *c, const struct window *w, struct point 
         nan |= isnan(v[i]);
     }
     if (nan)
-        return give(out, NAN);
+        return give(out, F64_NAN);
     double median = math_quantile(0.5, v, w->n);
     for (size_t i = 0; i < w->n; i++)
         v[i] = fabs(v[i] - median);
@@ -264,8 +264,8 @@ static void regression(const struct window *w, int64_t origin, double *slope, do
     }
     if (constant && !isnan(w->v[0])) {
         bool infinite = isinf(w->v[0]);
-        *slope = infinite ? NAN : 0;
-        *intercept = infinite ? (double)NAN : w->v[0];
+        *slope = infinite ? F64_NAN : 0;
+        *intercept = infinite ? F64_NAN : w->v[0];
         return;
     }
     double n = (double)w->n, sx = x.sum + x.c, sy = y.sum + y.c;

@@ -105,7 +105,7 @@ static bool form_groups(struct choosing *z)
 
 static bool check_k(struct eval *ev, const double *k, size_t n, bool *empty)
 {
-    double max = -INFINITY;
+    double max = -F64_INF;
     bool nan = false;
     for (size_t i = 0; i < n; i++) {
         nan |= isnan(k[i]);

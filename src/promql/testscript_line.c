@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "model/duration.h"
+#include "promql/eval_int.h"
 #include "promql/parse_int.h"
 
 #include <math.h>
@@ -64,7 +65,7 @@ static bool take_number(struct str s, double *v, size_t *used)
         sign = s.p[i++] == '-' ? -1 : 1;
     struct str rest = str_from(s, i);
     if (rest.n >= 3 && (str_eq_nocase(str_sub(rest, 0, 3), STR("inf")) || str_eq_nocase(str_sub(rest, 0, 3), STR("nan")))) {
-        *v = ascii_lower(rest.p[0]) == 'i' ? sign * (double)INFINITY : normal_nan();
+        *v = ascii_lower(rest.p[0]) == 'i' ? sign * F64_INF : normal_nan();
         *used = i + 3;
         return true;
     }

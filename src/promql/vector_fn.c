@@ -106,7 +106,7 @@ bool fn_round(struct eval *ev, const struct frame *f, const struct promql_node *
 
 static double element_clamp(const struct elements *e, size_t i, double v)
 {
-    double min = e->a ? e->a[i] : -(double)INFINITY, max = e->b ? e->b[i] : (double)INFINITY;
+    double min = e->a ? e->a[i] : -F64_INF, max = e->b ? e->b[i] : F64_INF;
     return math_max(min, math_min(max, v));
 }
 /* max < min: nothing at that step */
@@ -153,7 +153,7 @@ static double date_part(int which, double v)
 {
     static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     if (!(fabs(v) < 1e17))
-        return NAN;
+        return F64_NAN;
     struct civil c;
     civil_from_unix((int64_t)v, 0, 0, &c);
     bool leap = (c.year % 4 == 0 && c.year % 100 != 0) || c.year % 400 == 0;
@@ -281,7 +281,7 @@ static bool scalar_take(void *arg, struct column *c)
     for (size_t i = 0; i < s->n; i++) {
         if (c->kind[i] != CELL_FLOAT)
             continue;
-        s->out[i] = s->seen[i] ? (double)NAN : c->v[i];
+        s->out[i] = s->seen[i] ? F64_NAN : c->v[i];
         s->seen[i] = 1;
     }
     return true;
@@ -293,7 +293,7 @@ bool fn_scalar(struct eval *ev, const struct frame *f, const struct promql_node 
     if (!s.seen)
         return false;
     for (size_t i = 0; i < f->n; i++)
-        out[i] = NAN;
+        out[i] = F64_NAN;
     bool ok = eval_vector(ev, f, n->u.call.args[0], scalar_take, &s);
     eval_uncount(ev, before);
     return ok;
