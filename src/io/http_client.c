@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 enum { START_PER_TURN = 8, REDIRECTS_MAX = 10, CONNECTIONS_MAX = 16384, IDLE_CONNECTIONS_MAX = 256, TRIM_CALLS = 256 };
-enum { WINDOW_START = 64, WINDOW_LOOK_MS = 50 };
+enum { WINDOW_START = 64, WINDOW_LOOK_MS = 25 };
 
 const struct metric_desc http_client_metric_descs[] = {
     METRIC(GAUGE, struct http_client_stats, waiting, "tocsin_send_waiting",
