@@ -383,6 +383,9 @@ static void flush_step(struct stage_call *c, struct notify_flush *f)
         flush_over(f, false);
         return;
     }
+    if (!f->begun)
+        notify_notice(c->out, NOTIFY_NOTICE_FLUSHING, f, NULL, STR_EMPTY);
+    f->begun = true;
     while (notify_stages[f->stage].flush) {
         arena_reset(&c->nt->scratch);
         enum stage_result res = notify_stages[f->stage].flush(c, f);

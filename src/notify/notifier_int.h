@@ -71,7 +71,7 @@ struct notify_flush {
     struct notify_flush *next, *prev; /* all flushes */
     struct notify_flush *next_done;
     void *owner;
-    bool abandoned, over, ok;
+    bool begun, abandoned, over, ok;
     struct notify_receivers *receivers;
     const struct notify_receiver *receiver;
     struct arena arena;

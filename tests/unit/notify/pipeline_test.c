@@ -108,6 +108,8 @@ static void take_effects(struct world *w)
             assert_true(claim_message_parse(e->bytes, &w->last_claim, &err));
             break;
         case NOTIFY_NOTICE:
+            if (e->notice.kind == NOTIFY_NOTICE_FLUSHING)
+                break;
             w->notices[w->notices_count++ % 16] = e->notice.kind;
             if (e->notice.err.n)
                 (void)snprintf(w->error, sizeof w->error, "%.*s", STR_ARG(e->notice.err));
