@@ -114,6 +114,15 @@ def build(preset, *targets):
     return folder
 
 
+def build_release():
+    """The programs, the simulations and the C halves of end-to-end tests: units run under sanitizers only."""
+    targets = ["tocsin", "tocsinctl"]
+    for kind in ("sim", "e2e"):
+        folder = os.path.join(ROOT, "tests", kind)
+        targets += [f"{kind}_{f[:-2]}" for f in sorted(os.listdir(folder)) if f.endswith(".c")]
+    return build("release", *targets)
+
+
 def programs_in(folder, kind):
     path = os.path.join(folder, kind)
     if not os.path.isdir(path):
@@ -152,10 +161,13 @@ SIMULATIONS = {
 
 
 def tier_sim(totals, opt):
-    release, dev = build("release"), os.path.join(ROOT, "build", "dev")
+    release, dev = build_release(), os.path.join(ROOT, "build", "dev")
     programs = []
+    known = {f"sim_{f[:-2]}" for f in os.listdir(os.path.join(ROOT, "tests", "sim")) if f.endswith(".c")}
     for path in programs_in(release, "sim"):
         name = os.path.basename(path)
+        if name not in known:
+            continue
         short, long, asan = SIMULATIONS.get(name, ([], [], []))
         programs.append((name, [path] + (long if opt.long else short)))
         under_asan = os.path.join(dev, "sim", name)
@@ -171,7 +183,7 @@ def tier_e2e(totals, opt):
     folder = os.path.join(ROOT, "tests", "e2e")
     if not os.path.isdir(folder):
         return
-    dev, release = build("dev"), build("release")
+    dev, release = build("dev"), build_release()
     programs = []
     for f in sorted(os.listdir(folder)):
         if not f.endswith("_test.py") or not wanted("e2e_" + f[:-3], opt.names):

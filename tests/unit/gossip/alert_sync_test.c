@@ -276,7 +276,7 @@ static void a_missed_resolution_is_fetched(void **state)
     pass(ALERT_SYNC_INTERVAL_MS);
     put(0, fp(1), wall, wall + 5); /* resolved now, and the news was lost */
     pass(2 * ALERT_SYNC_INTERVAL_MS);
-    struct alert_sync_entry e;
+    struct alert_sync_entry e = { 0 };
     assert_true(lookup(&sides[1], fp(1), &e));
     assert_true(resolved(&e));
 }
