@@ -29,6 +29,7 @@
 #define EXEMPLARS_DEFAULT    100000
 #define QUERY_THREADS_MAX    8
 #define WATCH_MS             100
+#define QUERY_STACK_BYTES    ((size_t)8 << 20) /* expressions nest up to 1000 deep; touched lazily */
 
 struct query_thread {
     struct loop *loop;
@@ -286,7 +287,7 @@ static bool start_queries(struct prometheus_half *p, struct err *err)
         t->loop = loop_new("query", NULL);
         t->inbox = mailbox_new(t->loop, "query", waiting_max, NULL, run_query, t);
         p->query_threads_count++;
-        if (!thread_start(&t->thread, "query", run_loop, t, err))
+        if (!thread_start_deep(&t->thread, "query", QUERY_STACK_BYTES, run_loop, t, err))
             return false;
     }
     return true;

@@ -30,6 +30,12 @@ static void *run(void *p)
 
 bool thread_start(struct thread *t, const char *name, void (*main)(void *arg), void *arg, struct err *err)
 {
+    return thread_start_deep(t, name, THREAD_STACK_BYTES, main, arg, err);
+}
+
+bool thread_start_deep(struct thread *t, const char *name, size_t stack_bytes, void (*main)(void *arg), void *arg,
+                       struct err *err)
+{
     struct start *start = MEM_NEW(struct start);
     start->main = main;
     start->arg = arg;
@@ -38,7 +44,7 @@ bool thread_start(struct thread *t, const char *name, void (*main)(void *arg), v
     pthread_attr_t attr;
     int rc = pthread_attr_init(&attr);
     ASSERT(rc == 0);
-    rc = pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES * STACK_FACTOR);
+    rc = pthread_attr_setstacksize(&attr, stack_bytes * STACK_FACTOR);
     ASSERT(rc == 0);
 
     /* The new thread inherits this mask. */

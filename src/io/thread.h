@@ -19,6 +19,9 @@ struct thread {
 };
 /* `name` (at most 15 bytes are shown) is copied; main runs on the new thread. */
 MUST_CHECK bool thread_start(struct thread *t, const char *name, void (*main)(void *arg), void *arg, struct err *err);
+/* With a stack of so many bytes (sanitizer builds take four times as much): for work that recurses over input. */
+MUST_CHECK bool thread_start_deep(struct thread *t, const char *name, size_t stack_bytes, void (*main)(void *arg), void *arg,
+                                  struct err *err);
 void thread_join(struct thread *t); /* fine if it was never started */
 
 #endif
