@@ -298,8 +298,8 @@ static bool comparing_with(const struct gossip *g, struct gossip_addr to)
 {
     const struct stream *s;
     for (size_t at = 0; (s = map64_next(&g->streams, &at)) != NULL;)
-        if (s->role == STREAM_PUSH_PULL && gossip_addr_eq(s->addr, to))
-            return true;
+        if (s->role == STREAM_PUSH_PULL && gossip_addr_eq(s->addr, to) && g->now.ms - s->start.ms < GOSSIP_COMPARE_MS)
+            return true; /* an older one may wait for a host that is gone */
     return false;
 }
 

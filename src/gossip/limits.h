@@ -61,6 +61,7 @@
  * which have told everybody. */
 #define GOSSIP_COMPARES_UPSTREAM 8
 #define GOSSIP_COMPARES_TOCSIN   2
+#define GOSSIP_COMPARE_MS        1500 /* so long one is taken to be under way */
 /* The mesh with upstream members in which what they say is passed on to everybody at once. Upstream itself sends a record three
  * times in all, to whomever: in a mesh of three one of eight records does not come straight. */
 #define GOSSIP_RELAY_MEMBERS 8
