@@ -1148,7 +1148,10 @@ static void register_metrics(struct alert_thread *t)
 {
     struct metric_registry *r = t->o.registry;
     const struct alert_thread_options *o = &t->o;
-    metric_registry_add(r, alert_metrics, alert_metrics_count, alert_store_stats(t->alerts), NULL, NULL);
+    if (o->alert_names_in_metrics)
+        metric_registry_add(r, alert_metrics_named, alert_metrics_named_count, alert_store_stats(t->alerts), NULL, NULL);
+    else
+        metric_registry_add(r, alert_metrics, alert_metrics_count, alert_store_stats(t->alerts), NULL, NULL);
     metric_registry_add(r, silence_metrics, silence_metrics_count, silence_store_stats(t->silences), NULL, NULL);
     metric_registry_add(r, nflog_metrics, nflog_metrics_count, nflog_stats(t->nflog), NULL, NULL);
     metric_registry_add(r, inhibit_metrics, inhibit_metrics_count, dispatch_inhibit_stats(t->dispatch), NULL, NULL);
