@@ -4,7 +4,7 @@
  *     cluster_sim [--seeds N] [--seed S] [--jobs J]
  *
  * Three kinds of seeds. A mild one has loss, delay, doubled and reordered packets, skewed clocks, pauses and runs of total loss
- * shorter than the peer timeout. A broken one has a receiver that fails, for all replicas or for one, on a network that only
+ * shorter than the peer timeout, one of these at a time. A broken one has a receiver that fails, for all replicas or for one, on a network that only
  * delays: who tries next is agreed on by claims, which are sent once. A wild one has partitions in one direction or both, long
  * pauses, crashes, departures, restarts with the old state, under the old name or a new one, and members of upstream's kind. One replica, any
  * of them, stays alive. At the end everything heals, who is down comes back, and new groups fire. Held against each:
@@ -16,6 +16,7 @@
  *   muted      what a silence covers everywhere is not said
  *
  * A schedule is its seed: prints seed=0x… and on failure how to replay it. */
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "crypto/aead.h"
@@ -43,6 +44,7 @@ enum {
     SETTLE_MAX_MS = 400000,
     SKEW_MS = 5000,
     MILD_PAUSE_MS = 6000,
+    CALM_MS = 10000,
 };
 
 struct replica_node {
@@ -50,8 +52,10 @@ struct replica_node {
     struct replica states[2];
     int64_t skew_ms, paused_until, turn_told;
     bool alive, ready;
+    size_t turns_count;
     unsigned generation;
     struct buf timers;
+    struct buf said; /* records and claims that go out when the step is over: key, a zero byte, le32 length, bytes */
     bool due[SENDERS + FINAL + 1]; /* told while it was paused */
 };
 struct sender {
@@ -92,7 +96,8 @@ struct sim {
     int64_t broken_until, broken_last;
     size_t broken_node; /* NODES: for all */
     int64_t ready_ms;   /* the survivor may send since then */
-    int64_t cut_until;
+    int64_t cut_until, calm_until;
+    bool pauses; /* mild: nodes pause; else packets are lost in runs */
     bool verbose;
     size_t attempts;
     const char *failure;
@@ -137,14 +142,38 @@ static void set_clock(struct sim *s, size_t i)
         n->a.now = now;
 }
 
+/* A broadcast may fire the mesh's timers, which may tell the replica of members: not from inside its step. */
+static void say_later(struct sim *s, size_t i, struct str key, struct str bytes)
+{
+    struct buf *said = &s->nodes[i].said;
+    buf_str(said, key);
+    buf_byte(said, 0);
+    buf_le32(said, u32_from_size(bytes.n));
+    buf_str(said, bytes);
+}
+
+static void say_now(struct sim *s, size_t i)
+{
+    struct buf said = s->nodes[i].said;
+    struct str rest = buf_view(&said);
+    s->nodes[i].said = (struct buf){ 0 };
+    while (rest.n) {
+        size_t key_bytes = str_find_byte(rest, 0);
+        size_t n = get_le32(rest.p + key_bytes + 1);
+        world_broadcast(s->world, i, str_sub(rest, 0, key_bytes), str_sub(rest, key_bytes + 5, n));
+        rest = str_from(rest, key_bytes + 5 + n);
+    }
+    buf_deinit(&said);
+}
+
 static void on_record(void *arg, struct str bytes)
 {
-    world_broadcast(current->world, (size_t)(uintptr_t)arg, STR("nfl"), bytes);
+    say_later(current, (size_t)(uintptr_t)arg, STR("nfl"), bytes);
 }
 
 static void on_claim(void *arg, struct str bytes)
 {
-    world_broadcast(current->world, (size_t)(uintptr_t)arg, STR(CLAIMS_MESH_KEY), bytes);
+    say_later(current, (size_t)(uintptr_t)arg, STR(CLAIMS_MESH_KEY), bytes);
 }
 
 static void ignore_record(void *arg, struct str record)
@@ -222,7 +251,10 @@ static void tell_members(struct sim *s, size_t i)
         members[k] = (struct claim_member){ v.turns[k], is_tocsin(s, i, v.turns[k]) };
     const struct claim_members all = { members, n, v.turn };
     s->nodes[i].ready = v.ready;
-    tell(s, "members", i, v.turn == 0 ? STR("first") : STR("-"));
+    char text[40];
+    (void)snprintf(text, sizeof text, "is %zu of %zu, %s", v.turn, v.turns_count, v.ready ? "settled" : "settling");
+    tell(s, text, i, STR_EMPTY);
+    s->nodes[i].turns_count = v.turns_count;
     set_clock(s, i);
     if (n && v.turn < n)
         alert_world_peers(&s->nodes[i].a, &all, v.ready);
@@ -247,6 +279,7 @@ static void crashed(void *arg, struct world *w, size_t i)
     if (rng_below(&s->rng, 2))
         (void)dispatch_snapshot_timers(n->a.d, n->a.now, alert_world_wall(&n->a), &cursor, SIZE_MAX, &n->timers);
     alert_world_stop_dispatch(&n->a);
+    buf_reset(&n->said);
 }
 
 static const char config_text[] = "route:\n"
@@ -445,7 +478,7 @@ static void note_readiness(struct sim *s)
         if (!awake(s, i))
             continue;
         peer_view_get(world_peer(s->world, i), &v);
-        if (v.ready == s->nodes[i].ready)
+        if (v.ready == s->nodes[i].ready && v.turns_count == s->nodes[i].turns_count)
             continue;
         tell_members(s, i);
         if (i == s->survivor && v.ready)
@@ -468,6 +501,8 @@ static void run(struct sim *s, int64_t ms)
         for (size_t i = 0; i < NODES; i++)
             if (awake(s, i) && app_next(s, i) <= now_ms(s))
                 run_app(s, i);
+        for (size_t i = 0; i < NODES; i++)
+            say_now(s, i);
         accept_due(s);
     }
 }
@@ -543,6 +578,14 @@ static void pause_node(struct sim *s, size_t i, int64_t ms)
     world_pause(s->world, i, ms);
 }
 
+/* Mild troubles come one at a time: the mesh has heard what it missed before the next. */
+static void pause_one(struct sim *s, size_t i)
+{
+    int64_t ms = (int64_t)rng_below(&s->rng, MILD_PAUSE_MS);
+    pause_node(s, i, ms);
+    s->calm_until = now_ms(s) + ms + CALM_MS;
+}
+
 /* Cuts at random; mild ones are short and leave everybody reachable by a detour. */
 static void cut(struct sim *s)
 {
@@ -552,6 +595,7 @@ static void cut(struct sim *s)
             if (a != b && rng_below(&s->rng, 2))
                 world_cut(s->world, a, b, true);
         s->cut_until = now_ms(s) + (int64_t)rng_below(&s->rng, MILD_PAUSE_MS);
+        s->calm_until = s->cut_until + CALM_MS;
         tell(s, "is not heard by some", a, STR_EMPTY);
         return;
     }
@@ -583,14 +627,14 @@ static void trouble(struct sim *s)
         break;
     case 1:
     case 2:
-        if (s->cut_until == 0 && s->kind != BROKEN)
+        if (s->cut_until == 0 && s->kind != BROKEN && !(s->mild && (s->pauses || now_ms(s) < s->calm_until)))
             cut(s);
         break;
     case 3:
-        if (s->kind == BROKEN)
+        if (s->kind == BROKEN || (s->mild && (!s->pauses || now_ms(s) < s->calm_until)))
             break;
         if (s->mild)
-            pause_node(s, i, (int64_t)rng_below(&s->rng, MILD_PAUSE_MS));
+            pause_one(s, i);
         else if (i != s->survivor)
             pause_node(s, i, (int64_t)rng_below(&s->rng, 60000));
         break;
@@ -758,7 +802,7 @@ static void make_world(struct sim *s)
     struct world_config config = {
         .seed = s->seed,
         .nodes = NODES,
-        .loss_permille = s->kind == BROKEN ? 0 : (unsigned)rng_below(&s->rng, s->mild ? 200 : 300),
+        .loss_permille = s->kind == BROKEN ? 0 : (unsigned)rng_below(&s->rng, s->mild ? 20 : 300),
         .duplicate_permille = (unsigned)rng_below(&s->rng, 100),
         .delay_min_ms = (int64_t)rng_below(&s->rng, 20),
         .upstream = s->mild || rng_below(&s->rng, 2) ? 0 : (size_t)rng_below(&s->rng, NODES),
@@ -766,7 +810,7 @@ static void make_world(struct sim *s)
         .linger_ms = PEER_TIMEOUT_MS,
         .app = { s, deliver, state, member, crashed },
     };
-    config.delay_max_ms = config.delay_min_ms + (int64_t)rng_below(&s->rng, s->kind == BROKEN ? 20 : 100);
+    config.delay_max_ms = config.delay_min_ms + (int64_t)rng_below(&s->rng, s->kind == WILD ? 200 : 20);
     s->world = world_new(&config);
     for (size_t i = 0; i < NODES; i++) {
         struct replica_node *n = &s->nodes[i];
@@ -789,6 +833,7 @@ static void drop_world(struct sim *s)
     for (size_t i = 0; i < NODES; i++) {
         alert_world_deinit(&s->nodes[i].a);
         buf_deinit(&s->nodes[i].timers);
+        buf_deinit(&s->nodes[i].said);
     }
     arena_deinit(&s->arena);
 }
@@ -804,6 +849,7 @@ static bool simulate(uint64_t seed, bool verbose)
     s->verbose = verbose;
     s->kind = (enum kind)rng_below(&s->rng, 3);
     s->mild = s->kind != WILD;
+    s->pauses = rng_below(&s->rng, 2);
     s->survivor = (size_t)rng_below(&s->rng, NODES);
     make_world(s);
     for (size_t i = 0; i < NODES; i++) {
