@@ -190,11 +190,14 @@ def gossip_bytes(cluster):
                    if line.startswith("alertmanager_cluster_messages_sent_size_total")) for node in cluster.nodes)
 
 
+FIRED = time.time() - 60
+
+
 def post_alerts(node, names, minutes=10):
     now = time.time()
     for at in range(0, len(names), 200):
         node.call("POST", "/api/v2/alerts", json.dumps(
-            [{"labels": {"alertname": n, "severity": "page"}, "annotations": {"summary": n}, "startsAt": stamp(now - 60),
+            [{"labels": {"alertname": n, "severity": "page"}, "annotations": {"summary": n}, "startsAt": stamp(FIRED),
               "endsAt": stamp(now + minutes * 60)} for n in names[at:at + 200]]))
 
 
