@@ -280,6 +280,11 @@ static bool set_tls(struct http_call_state *s, const struct http_tls_config *t, 
 
 /* ---- Proxy ---- */
 
+static const char *material_name(const struct http_call_state *s, enum call_material which)
+{
+    return s->materials[which] ? material_path(s->materials[which]) : "-";
+}
+
 /* TLS to the proxy itself: by the same block as TLS to the server, as Go's Transport does. libcurl verifies this one. */
 static bool set_proxy_tls(struct http_call_state *s, const struct http_tls_config *t, struct err *err)
 {
@@ -299,6 +304,13 @@ static bool set_proxy_tls(struct http_call_state *s, const struct http_tls_confi
         curl_easy_setopt(e, CURLOPT_PROXY_SSLCERT, material_path(s->materials[CALL_CERTIFICATE]));
     if (s->materials[CALL_KEY])
         curl_easy_setopt(e, CURLOPT_PROXY_SSLKEY, material_path(s->materials[CALL_KEY]));
+    /* Looking for a connection to reuse for a plain URL, libcurl 7.88 compares what is set for the server's TLS instead of
+     * the proxy's: so that tells the difference. For https:// set_tls() replaces it, and both are compared. */
+    curl_easy_setopt(e, CURLOPT_CAPATH, arena_printf(&s->arena, "/proxy/%d/%d/%d/%s/%s/%s", t->insecure_skip_verify,
+                                                     t->min_version, t->max_version,
+                                                     material_name(s, CALL_PROXY_AUTHORITIES),
+                                                     material_name(s, CALL_CERTIFICATE), material_name(s, CALL_KEY))
+                                            .p);
     return true;
 }
 
