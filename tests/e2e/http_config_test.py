@@ -132,7 +132,6 @@ def tls():
         inside = Gate(tls=server_tls(w.inside))
         by_name = plain()
         only12 = Gate(lambda r: None if r.tls_version == "TLSv1.2" else r.tls_version, tls=server_tls(w.pair))
-        no_h2 = Gate(lambda r: f"alpn {r.alpn}" if r.alpn == "h2" else None, tls=server_tls(w.pair, alpn=["h2", "http/1.1"]))
         return [
             Row("ca file", plain(), ca),
             Row("ca inline", plain(), {"tls_config": {"ca": pem}}),
@@ -145,7 +144,6 @@ def tls():
             Row("max version", only12, {"tls_config": {"max_version": "TLS12"}}, base=ca),
             Row("min version 1.2", plain(max_version=ssl.TLSVersion.TLSv1_2), {"tls_config": {"min_version": "TLS12"}},
                 base=ca, passes_without=True),
-            Row("no http2", no_h2, {"enable_http2": False}, base=ca),
         ]
     drive(rows)
 
@@ -157,6 +155,18 @@ def min_version_refuses_older_servers():
     post_alerts(server.port, alert("Old"))
     wait_for("a refused handshake", lambda: gate.refused, 15)
     assert not gate.passed
+    server.stop()
+
+
+def http2_is_offered_unless_switched_off():
+    w = World()
+    trusted = {"tls_config": {"ca_file": w.ca.crt}}
+    off, on = (Gate(lambda r: f"alpn {r.alpn}" if r.alpn == "h2" else None, tls=server_tls(w.pair, alpn=["h2", "http/1.1"])) for _ in range(2))
+    server = Server(configuration([receiver("off", off.url(), {**trusted, "enable_http2": False}), receiver("on", on.url(), trusted)]))
+    post_alerts(server.port, alert("Version"))
+    wait_for("HTTP/1.1", lambda: off.passed, 15)
+    wait_for("what this server cannot read", lambda: on.refused or "receiver=on" in server.output(), 15)
+    assert not on.passed and not off.refused
     server.stop()
 
 
@@ -408,6 +418,6 @@ def what_changes_on_disk_is_used_by_the_next_notification():
 
 
 if __name__ == "__main__":
-    main([credentials, tls, min_version_refuses_older_servers, proxies, a_no_proxy_entry_with_another_port_does_not_count,
+    main([credentials, tls, min_version_refuses_older_servers, http2_is_offered_unless_switched_off, proxies, a_no_proxy_entry_with_another_port_does_not_count,
           the_proxy_of_the_environment, redirects, credentials_do_not_cross_hosts, oauth2,
           what_changes_on_disk_is_used_by_the_next_notification])
