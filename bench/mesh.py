@@ -180,8 +180,8 @@ def own_network():
 
 def traffic():
     """Bytes that loopback carried; both directions are one there."""
-    with open("/sys/class/net/lo/statistics/tx_bytes", encoding="ascii") as f:
-        return int(f.read())
+    with open("/proc/self/net/dev", encoding="ascii") as f:
+        return next(int(line.split()[9]) for line in f if line.lstrip().startswith("lo:"))
 
 
 def gossip_bytes(cluster):
