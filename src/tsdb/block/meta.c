@@ -186,7 +186,7 @@ static void read_parents(struct json_reader *r, struct block_meta *m)
     }
     jr_array(r);
     while (jr_element(r) && m->parents_count < META_SOURCES_MAX) {
-        struct block_meta p = { 0 };
+        struct block_meta p = { .ulid = { "00000000000000000000000000" } }; /* what upstream takes an absent one for */
         jr_object(r);
         while (jr_member(r, &key)) {
             if (str_eq(key, STR("ulid")))
