@@ -42,6 +42,7 @@ struct run {
     size_t stage;             /* in the table */
     bool begun;               /* the wait stage has been entered */
     bool announced;           /* a claim was announced for the attempt that comes */
+    bool announced_again;
     mono_ms announced_at;
     bool logged;              /* a peer's entry came under its key since it was decided */
     bool counted;             /* passed dedup once: alertmanager_notifications_total */

@@ -273,14 +273,18 @@ static enum notify_reason decide(struct stage_call *c, struct run *r, struct nfl
     return notify_decide(&q);
 }
 
-/* Says that the turn is taken, once; the attempt may be made when the others have had time to hear it. */
+/* Says that the turn is taken; the attempt may be made when the others have had time to hear it. A process that was stopped
+ * meanwhile has not read what the others said in that time: it says so again and waits, once, so that one that is always
+ * late still gets to its attempt. */
 static mono_ms announce_take(struct stage_call *c, struct run *r)
 {
-    if (!r->announced) {
+    bool stale = r->announced && !r->announced_again && mono_before(mono_add(r->announced_at, 2 * CLAIM_NOTICE_MS), c->now);
+    if (!r->announced || stale) {
         struct claim_message m;
         claims_take(c->nt->claims, c->now, r->claim, &c->nt->members, &m);
         notify_announce(c->nt, &m, c->out);
         r->announced = true;
+        r->announced_again = stale;
         r->announced_at = c->now;
     }
     return mono_add(r->announced_at, CLAIM_NOTICE_MS);
