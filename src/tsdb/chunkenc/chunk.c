@@ -70,15 +70,9 @@ static bool decode_histograms(uint8_t encoding, struct str bytes, int64_t mint, 
     struct histogram_reader r;
     struct err own = { 0 };
     size_t hn0 = out->hn;
-    int64_t last = INT64_MIN;
     if (!histogram_reader_init(&r, encoding, (const uint8_t *)bytes.p, bytes.n, columns_arena(out), err))
         return false;
     while (histogram_reader_next(&r, &own)) {
-        if (r.i > 1 && r.t <= last) {
-            out->hn = hn0;
-            return err_set(err, ERR_CORRUPT, "chunk's times do not ascend");
-        }
-        last = r.t;
         if (r.t < mint)
             continue;
         if (r.t > maxt)

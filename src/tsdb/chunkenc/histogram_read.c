@@ -173,6 +173,7 @@ bool histogram_reader_next(struct histogram_reader *h, struct err *err)
 {
     if (h->i == h->n)
         return false;
+    int64_t before = h->t;
     if (h->i == 0)
         first_sample(h);
     else
@@ -186,7 +187,9 @@ bool histogram_reader_next(struct histogram_reader *h, struct err *err)
             bit_reader_varbit_int(&h->r);
     }
     h->i++;
-    return !h->r.bad || damaged(err, "ends inside a sample");
+    if (h->r.bad)
+        return damaged(err, "ends inside a sample");
+    return h->i == 1 || h->t > before || damaged(err, "times do not ascend");
 }
 
 /* The first sample after a chunk's start was compared with nobody; later ones did not reset, or they would not be here. */

@@ -103,7 +103,7 @@ static bool walk_next(struct bucket_walk *w)
     if (w->span == s->spans_count || w->bucket == s->buckets)
         return false;
     if (s->deltas)
-        w->sum += s->deltas[w->bucket];
+        w->sum = (int64_t)((uint64_t)w->sum + (uint64_t)s->deltas[w->bucket]);
     w->index = w->next_index++;
     w->in_span++;
     w->bucket++;
@@ -420,9 +420,9 @@ static void put_sample(struct histogram_chunk *c, const struct histogram_sample 
         c->mint = s->t;
         put_first(c, s, v);
     } else {
-        int64_t delta = s->t - c->t;
-        ASSERT(delta > 0);
-        bit_writer_varbit_int(&c->out, delta - c->t_delta);
+        ASSERT(s->t > c->t);
+        int64_t delta = (int64_t)((uint64_t)s->t - (uint64_t)c->t);
+        bit_writer_varbit_int(&c->out, (int64_t)((uint64_t)delta - (uint64_t)c->t_delta));
         c->t_delta = delta;
         if (c->is_float)
             put_later_float(c, s, v);
@@ -472,7 +472,7 @@ static struct side spread(struct arena *a, const struct side *side, const struct
         bool hit = more && from.index == to.index;
         if (deltas) {
             int64_t count = hit ? from.sum : 0;
-            deltas[i] = count - before;
+            deltas[i] = (int64_t)((uint64_t)count - (uint64_t)before);
             before = count;
         } else {
             absolute[i] = hit ? walk_value(&from) : 0;

@@ -161,11 +161,35 @@ static void remember(struct index_writer *w, const uint32_t *symbols, size_t lab
     w->first_entry[w->series_count] = w->entries;
 }
 
+/* Blocks are merged as they are found on disk: what a broken one says must not end the process. */
+static bool check_series(const struct index_writer *w, const uint32_t *symbols, size_t labels_count,
+                         const struct index_chunk *chunks, size_t chunks_count, struct err *err)
+{
+    for (size_t i = 0; i < chunks_count; i++) {
+        if (chunks[i].maxt < chunks[i].mint || (i > 0 && chunks[i].mint <= chunks[i - 1].maxt))
+            return err_set(err, ERR_CORRUPT, "index: chunks of a series are out of order");
+    }
+    if (w->series_count == 0)
+        return true;
+    const uint32_t *before = w->series_pairs + w->first_entry[w->series_count - 1];
+    size_t before_count = w->entries - w->first_entry[w->series_count - 1];
+    for (size_t i = 0; i < labels_count && i < before_count; i++) {
+        const struct index_pair *p = &w->pairs[before[i]];
+        if (p->name != symbols[2 * i] || p->value != symbols[2 * i + 1]) {
+            bool ascends = p->name != symbols[2 * i] ? p->name < symbols[2 * i] : p->value < symbols[2 * i + 1];
+            return ascends || err_set(err, ERR_CORRUPT, "index: series are out of order");
+        }
+    }
+    return before_count < labels_count || err_set(err, ERR_CORRUPT, "index: series are out of order");
+}
+
 bool index_writer_series(struct index_writer *w, const uint32_t *symbols, size_t labels_count,
                          const struct index_chunk *chunks, size_t chunks_count, struct err *err)
 {
     struct buf *b = &w->scratch;
     uint8_t head[UVARINT_MAX];
+    if (!check_series(w, symbols, labels_count, chunks, chunks_count, err))
+        return false;
     buf_reset(b);
     buf_uvarint(b, labels_count);
     for (size_t i = 0; i < 2 * labels_count; i++) {
@@ -177,12 +201,11 @@ bool index_writer_series(struct index_writer *w, const uint32_t *symbols, size_t
         const struct index_chunk *c = &chunks[i];
         if (i == 0) {
             buf_varint(b, c->mint);
-            buf_uvarint(b, (uint64_t)(c->maxt - c->mint));
+            buf_uvarint(b, (uint64_t)c->maxt - (uint64_t)c->mint);
             buf_uvarint(b, c->ref);
         } else {
-            ASSERT(c->mint > chunks[i - 1].maxt);
-            buf_uvarint(b, (uint64_t)(c->mint - chunks[i - 1].maxt));
-            buf_uvarint(b, (uint64_t)(c->maxt - c->mint));
+            buf_uvarint(b, (uint64_t)c->mint - (uint64_t)chunks[i - 1].maxt);
+            buf_uvarint(b, (uint64_t)c->maxt - (uint64_t)c->mint);
             buf_varint(b, (int64_t)(c->ref - chunks[i - 1].ref));
         }
     }

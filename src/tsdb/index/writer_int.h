@@ -32,7 +32,7 @@ MUST_CHECK bool index_writer_open(struct index_writer *w, struct fs *fs, struct 
 /* Strictly ascending texts; they stay where they are until index_writer_finish(). */
 void index_writer_symbols(struct index_writer *w, const struct str *symbols, size_t n);
 /* The next series: labels as pairs of symbols, chunks in order, with references that never descend over the whole file.
- * ERR_LIMIT if the index would pass 64 GiB. */
+ * ERR_LIMIT if the index would pass 64 GiB, ERR_CORRUPT if series or chunks do not ascend. */
 MUST_CHECK bool index_writer_series(struct index_writer *w, const uint32_t *symbols, size_t labels_count,
                                     const struct index_chunk *chunks, size_t chunks_count, struct err *err);
 /* Postings, tables, sync. */
