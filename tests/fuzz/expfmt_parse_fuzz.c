@@ -2,7 +2,6 @@
  * and a second pass that expects the series of the first gives the same entries. First byte: syntax and options. */
 #include "expfmt/parse.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,16 +15,10 @@ struct seen {
     int64_t t;
 };
 
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
 static void labels_are_sorted(const struct labels *ls)
 {
     for (size_t i = 1; i < ls->n; i++)
-        require(str_cmp(ls->v[i - 1].name, ls->v[i].name) <= 0);
+        ASSERT(str_cmp(ls->v[i - 1].name, ls->v[i].name) <= 0);
 }
 
 static void look(struct expfmt_parser *p, struct arena *a)
@@ -37,7 +30,7 @@ static void look(struct expfmt_parser *p, struct arena *a)
     if (expfmt_labels(p, a, &ls, &duplicate, &err))
         labels_are_sorted(&ls);
     else
-        require(err.code == ERR_INVALID);
+        ASSERT(err.code == ERR_INVALID);
     do {
         if (p->has_exemplar && expfmt_exemplar(p, a, &ls, &err))
             labels_are_sorted(&ls);
@@ -70,7 +63,7 @@ static size_t pass(struct expfmt_parser *p, struct seen *seen, const struct seen
         n++;
     }
     if (*failed)
-        require(err.code != ERR_NONE);
+        ASSERT(err.code != ERR_NONE);
     arena_deinit(&a);
     return n;
 }
@@ -92,9 +85,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (n < ENTRIES_MAX)
             first[n] = (struct seen){ 0 };
         expfmt_parser_init(&p, syntax, text);
-        require(pass(&p, second, first, &failed_again) == n && failed == failed_again);
+        ASSERT(pass(&p, second, first, &failed_again) == n && failed == failed_again);
         for (size_t i = 0; i < n; i++)
-            require(first[i].entry == second[i].entry && first[i].value == second[i].value && first[i].t == second[i].t &&
+            ASSERT(first[i].entry == second[i].entry && first[i].value == second[i].value && first[i].t == second[i].t &&
                     str_eq(first[i].series, second[i].series));
     }
     expfmt_parser_deinit(&p);

@@ -6,16 +6,9 @@
 #include "tsdb/chunkenc/histogram_int.h"
 #include "tsdb/chunkenc/xor_int.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static uint64_t bits_of(double v)
 {
@@ -40,8 +33,8 @@ static void floats_survive(const struct columns *c)
         bytes[1] = (uint8_t)s.n;
     }
     if (c->n) {
-        require(xor_decode(bytes, xor_bytes(&s), t, v, &err));
-        require(memcmp(t, c->t, c->n * sizeof *t) == 0 && memcmp(v, c->v, c->n * sizeof *v) == 0);
+        ASSERT(xor_decode(bytes, xor_bytes(&s), t, v, &err));
+        ASSERT(memcmp(t, c->t, c->n * sizeof *t) == 0 && memcmp(v, c->v, c->n * sizeof *v) == 0);
     }
     mem_free(bytes);
     mem_free(t);
@@ -69,10 +62,10 @@ static void histograms_survive(const struct columns *in)
     }
     if (in->hn) {
         struct str bytes = str_of((const char *)c.out.p, histogram_chunk_bytes(&c));
-        require(chunk_decode(CHUNK_FLOAT_HISTOGRAM, bytes, INT64_MIN, INT64_MAX, &out, &err));
-        require(out.hn == in->hn - first);
+        ASSERT(chunk_decode(CHUNK_FLOAT_HISTOGRAM, bytes, INT64_MIN, INT64_MAX, &out, &err));
+        ASSERT(out.hn == in->hn - first);
         for (size_t i = 0; i < out.hn; i++)
-            require(out.ht[i] == in->ht[first + i] && bits_of(out.h[i]->sum) == bits_of(in->h[first + i]->sum));
+            ASSERT(out.ht[i] == in->ht[first + i] && bits_of(out.h[i]->sum) == bits_of(in->h[first + i]->sum));
     }
     histogram_chunk_deinit(&c);
     columns_deinit(&out);
@@ -87,18 +80,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t encoding = data[0] % 8;
     struct str bytes = str_of((const char *)data + 1, size - 1);
     if (!chunk_decode(encoding, bytes, INT64_MIN, INT64_MAX, &c, &err)) {
-        require(err.code != ERR_NONE && c.n == 0 && c.hn == 0);
+        ASSERT(err.code != ERR_NONE && c.n == 0 && c.hn == 0);
         columns_deinit(&c);
         return 0;
     }
-    require(c.n + c.hn == chunk_samples(encoding, bytes));
+    ASSERT(c.n + c.hn == chunk_samples(encoding, bytes));
     for (size_t i = 1; i < c.n; i++)
-        require(c.t[i - 1] < c.t[i]);
+        ASSERT(c.t[i - 1] < c.t[i]);
     for (size_t i = 1; i < c.hn; i++)
-        require(c.ht[i - 1] < c.ht[i]);
+        ASSERT(c.ht[i - 1] < c.ht[i]);
     if (c.n > 2) {
-        require(chunk_decode(encoding, bytes, c.t[1], c.t[c.n - 2], &part, &err));
-        require(part.n == c.n - 2 && part.t[0] == c.t[1]);
+        ASSERT(chunk_decode(encoding, bytes, c.t[1], c.t[c.n - 2], &part, &err));
+        ASSERT(part.n == c.n - 2 && part.t[0] == c.t[1]);
     }
     floats_survive(&c);
     histograms_survive(&c);

@@ -4,15 +4,7 @@
 #include "tsdb/block/meta_int.h"
 #include "tsdb/tombstones_int.h"
 
-#include <stdlib.h>
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void check_meta(struct str in)
 {
@@ -21,11 +13,11 @@ static void check_meta(struct str in)
     struct err err = { 0 };
     if (block_meta_decode(in, &m, &err)) {
         block_meta_encode(&m, &once);
-        require(block_meta_decode(buf_view(&once), &again, &err));
+        ASSERT(block_meta_decode(buf_view(&once), &again, &err));
         block_meta_encode(&again, &twice);
-        require(str_eq(buf_view(&once), buf_view(&twice)));
+        ASSERT(str_eq(buf_view(&once), buf_view(&twice)));
     } else {
-        require(err.code != ERR_NONE);
+        ASSERT(err.code != ERR_NONE);
     }
     block_meta_deinit(&m);
     block_meta_deinit(&again);
@@ -40,13 +32,13 @@ static void check_tombstones(struct str in)
     struct err err = { 0 };
     if (tombstones_decode_body(in, &t, &err)) {
         tombstones_encode(&t, &once);
-        require(tombstones_decode(buf_view(&once), &again, &err));
+        ASSERT(tombstones_decode(buf_view(&once), &again, &err));
         tombstones_encode(&again, &twice);
-        require(once.n == twice.n && tombstones_count(&t) == tombstones_count(&again));
+        ASSERT(once.n == twice.n && tombstones_count(&t) == tombstones_count(&again));
         for (size_t i = 0; i < once.n; i += 1 + once.n / 16) { /* no flipped byte is taken for a good one */
             struct tombstones bad = { 0 };
             once.p[i] ^= 0x10;
-            require(!tombstones_decode(buf_view(&once), &bad, &err));
+            ASSERT(!tombstones_decode(buf_view(&once), &bad, &err));
             once.p[i] ^= 0x10;
             tombstones_deinit(&bad);
         }

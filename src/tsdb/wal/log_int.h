@@ -93,7 +93,7 @@ struct wal_options {
     uint64_t segment_bytes;     /* 0: WAL_SEGMENT_BYTES */
     uint64_t pending_max_bytes; /* 0: 256 MiB */
 };
-/* Opens dir (made if missing) for writing at a new segment after the last. */
+/* Opens dir (made if missing) for writing at a new segment after the last one and the last checkpoint. */
 MUST_CHECK bool wal_open(struct wal *w, struct fs *fs, struct str dir, const struct wal_options *o, struct err *err);
 void wal_close(struct wal *w); /* pads, syncs */
 

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "tsdb/wal/checkpoint_int.h"
 #include "wire/crc.h"
 #include "wire/snappy.h"
 #include "wire/zstd.h"
@@ -36,9 +37,29 @@ static bool segment_open(struct wal *w, uint32_t number, struct err *err)
     return true;
 }
 
-bool wal_open(struct wal *w, struct fs *fs, struct str dir, const struct wal_options *o, struct err *err)
+/* Segments up to a checkpoint's number are never read again: the first one to write comes after it. Where all that is
+ * there ends before the checkpoint it goes, so that no number is missing between what was and what comes. */
+static bool first_segment(const struct wal *w, struct str dir, uint32_t *number, struct err *err)
 {
     struct wal_segments s = { 0 };
+    struct path path = { 0 };
+    bool found;
+    uint32_t checkpoint = 0;
+    bool ok = checkpoint_last(w->fs, dir, &found, &checkpoint, err) && wal_segments_list(w->fs, dir, &s, err);
+    *number = s.n ? s.v[s.n - 1] + 1 : 0;
+    if (ok && found && *number <= checkpoint) {
+        for (size_t i = 0; ok && i < s.n; i++)
+            ok = w->fs->remove(w->fs, wal_segment_path(&path, dir, s.v[i]), err);
+        *number = checkpoint + 1;
+    }
+    path_deinit(&path);
+    wal_segments_deinit(&s);
+    return ok;
+}
+
+bool wal_open(struct wal *w, struct fs *fs, struct str dir, const struct wal_options *o, struct err *err)
+{
+    uint32_t number;
     *w = (struct wal){ .fs = fs, .segment_bytes = WAL_SEGMENT_BYTES, .pending_max_bytes = PENDING_BYTES };
     lock_init(&w->lock);
     path_set(&w->dir, "%.*s", STR_ARG(dir));
@@ -46,9 +67,8 @@ bool wal_open(struct wal *w, struct fs *fs, struct str dir, const struct wal_opt
         w->segment_bytes = o->segment_bytes;
     if (o && o->pending_max_bytes)
         w->pending_max_bytes = o->pending_max_bytes;
-    bool ok = fs->mkdir(fs, dir, err) && wal_segments_list(fs, dir, &s, err) &&
-              segment_open(w, s.n ? s.v[s.n - 1] + 1 : 0, err) && fs->sync_dir(fs, dir, err);
-    wal_segments_deinit(&s);
+    bool ok = fs->mkdir(fs, dir, err) && first_segment(w, dir, &number, err) && segment_open(w, number, err) &&
+              fs->sync_dir(fs, dir, err);
     if (!ok)
         wal_close(w);
     return ok;

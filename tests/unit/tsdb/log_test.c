@@ -215,6 +215,64 @@ static void failed_write_that_left_bytes_behind_is_written_again(void **state)
     }
 }
 
+/* Number of the only segment, or UINT32_MAX. */
+static uint32_t only_segment(struct fs *fs)
+{
+    struct wal_segments s;
+    struct err err = { 0 };
+    assert_true(wal_segments_list(fs, DIR, &s, &err));
+    uint32_t number = s.n == 1 ? s.v[0] : UINT32_MAX;
+    wal_segments_deinit(&s);
+    return number;
+}
+
+static void first_segment_comes_after_the_checkpoint(void **state)
+{
+    (void)state;
+    struct memfs *m = memfs_new();
+    struct fs *fs = memfs_fs(m);
+    struct wal w;
+    struct err err = { 0 };
+    assert_true(fs_mkdir_all(fs, STR("wal/checkpoint.00000003"), &err));
+    assert_true(wal_open(&w, fs, DIR, NULL, &err));
+    wal_close(&w);
+    assert_int_equal(only_segment(fs), 4);
+    memfs_free(m);
+}
+
+static void segments_that_end_before_the_checkpoint_make_room(void **state)
+{
+    (void)state;
+    struct memfs *m = memfs_new();
+    struct fs *fs = memfs_fs(m);
+    struct wal w;
+    struct err err = { 0 };
+    write_numbered(m, 3, WAL_PLAIN, 0); /* segment 0 */
+    assert_true(fs_mkdir_all(fs, STR("wal/checkpoint.00000007"), &err));
+    assert_true(wal_open(&w, fs, DIR, NULL, &err));
+    wal_close(&w);
+    assert_int_equal(only_segment(fs), 8);
+    memfs_free(m);
+}
+
+static void segments_that_reach_past_the_checkpoint_stay(void **state)
+{
+    (void)state;
+    struct memfs *m = memfs_new();
+    struct fs *fs = memfs_fs(m);
+    struct wal_segments s;
+    struct err err = { 0 };
+    for (int i = 0; i < 3; i++)
+        write_numbered(m, 3, WAL_PLAIN, 0); /* segments 0, 1, 2 */
+    assert_true(fs_mkdir_all(fs, STR("wal/checkpoint.00000001"), &err));
+    write_numbered(m, 3, WAL_PLAIN, 0);
+    assert_true(wal_segments_list(fs, DIR, &s, &err));
+    assert_int_equal(s.n, 4);
+    assert_int_equal(s.v[3], 3);
+    wal_segments_deinit(&s);
+    memfs_free(m);
+}
+
 /* ---- records ---- */
 
 static void records_decode_to_what_was_encoded(void **state)
@@ -352,6 +410,9 @@ int main(void)
         cmocka_unit_test(every_cut_keeps_what_is_before_it),
         cmocka_unit_test(full_disk_keeps_batches_in_memory_up_to_the_bound),
         cmocka_unit_test(failed_write_that_left_bytes_behind_is_written_again),
+        cmocka_unit_test(first_segment_comes_after_the_checkpoint),
+        cmocka_unit_test(segments_that_end_before_the_checkpoint_make_room),
+        cmocka_unit_test(segments_that_reach_past_the_checkpoint_stay),
         cmocka_unit_test(records_decode_to_what_was_encoded),
         cmocka_unit_test(cut_records_are_corrupt_and_unknown_ones_are_skipped),
         cmocka_unit_test(checkpoint_keeps_live_series_and_late_samples),
