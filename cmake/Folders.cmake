@@ -94,6 +94,7 @@ if(TOCSIN_FUZZ)
     get_filename_component(name ${fuzzer} NAME_WE)
     add_executable(${name} ${fuzzer})
     target_link_libraries(${name} PRIVATE ${TESTLIB} ${ALL_LIBRARIES})
+    target_compile_options(${name} PRIVATE -Wno-missing-prototypes) # libFuzzer's entry point has no header
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)
   endforeach()

@@ -19,7 +19,8 @@ NOT_RUN = {
     "apt install ./tocsin_0.1.0_amd64.deb": "would change the machine; deploy_test makes the package and looks into it",
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-ISOLATED = ["unshare", "-n", "-p", "-f", "--kill-child", "--mount-proc"]
+# "unchanged": in a chroot / is no mount point, and changing its propagation fails there.
+ISOLATED = ["unshare", "-n", "-p", "-f", "--kill-child", "--mount-proc", "--propagation", "unchanged"]
 
 
 def pages():
