@@ -3,7 +3,6 @@
 
 #include "base/utf8.h"
 #include "http/url.h"
-#include "json/writer.h"
 #include "model/labels.h"
 
 #include <stdlib.h>
@@ -30,13 +29,6 @@ static bool read_map(struct ctl *c, struct json_reader *r, struct labels *out)
     return !r->failed;
 }
 
-static bool read_time(struct json_reader *r, struct wire_time *t)
-{
-    struct str text;
-    int32_t offset;
-    return jr_str(r, &text) && (rfc3339_parse(text, t, &offset) || jr_fail(r, "not a time: %.*s", STR_ARG(text)));
-}
-
 static bool read_state(struct json_reader *r, struct str *state)
 {
     struct str key;
@@ -56,8 +48,8 @@ static bool read_fields(struct ctl *c, struct json_reader *r, struct shown_alert
     while (jr_member(r, &key)) {
         bool ok = str_eq(key, STR("labels"))         ? read_map(c, r, &a->labels)
                   : str_eq(key, STR("annotations"))  ? read_map(c, r, &a->annotations)
-                  : str_eq(key, STR("startsAt"))     ? read_time(r, &a->starts_at)
-                  : str_eq(key, STR("endsAt"))       ? read_time(r, &a->ends_at)
+                  : str_eq(key, STR("startsAt"))     ? ctl_read_time(r, &a->starts_at)
+                  : str_eq(key, STR("endsAt"))       ? ctl_read_time(r, &a->ends_at)
                   : str_eq(key, STR("generatorURL")) ? jr_str(r, &a->generator_url)
                   : str_eq(key, STR("fingerprint"))  ? jr_str(r, &a->fingerprint)
                   : str_eq(key, STR("status"))       ? read_state(r, &a->state)
@@ -92,23 +84,21 @@ bool alerts_read(struct ctl *c, struct str body, struct shown_alert **out, size_
                 v = grown;
                 capacity *= 2;
             }
-            if (!read_alert(c, &r, &v[n++]))
+            if (!read_alert(c, &r, &v[n]))
                 break;
+            v[n].position = n;
+            n++;
         }
     *out = v;
     *count = n;
     return jr_finish(&r, &c->err);
 }
 
-static void insertion_by_start(struct shown_alert *v, size_t n)
+static int by_start(const void *left, const void *right)
 {
-    for (size_t i = 1; i < n; i++) {
-        struct shown_alert one = v[i];
-        size_t k = i;
-        for (; k > 0 && wire_time_cmp(v[k - 1].starts_at, one.starts_at) > 0; k--)
-            v[k] = v[k - 1];
-        v[k] = one;
-    }
+    const struct shown_alert *a = left, *b = right;
+    int order = wire_time_cmp(a->starts_at.t, b->starts_at.t);
+    return order ? order : a->position < b->position ? -1 : a->position > b->position;
 }
 
 static int by_text(const void *a, const void *b)
@@ -141,14 +131,6 @@ static struct str map_value(struct labels ls, struct str name)
     return STR_EMPTY;
 }
 
-static void date_cell(struct ctl *c, struct ctl_table *t, struct wire_time at)
-{
-    struct buf b = { 0 };
-    ctl_write_date(c, &b, at);
-    ctl_table_cell(t, buf_view(&b));
-    buf_deinit(&b);
-}
-
 static void print_simple(struct ctl *c, const struct shown_alert *v, size_t n)
 {
     struct ctl_table t;
@@ -158,7 +140,7 @@ static void print_simple(struct ctl *c, const struct shown_alert *v, size_t n)
         ctl_table_cell(&t, heads[i]);
     for (size_t i = 0; i < n; i++) {
         ctl_table_cell(&t, map_value(v[i].labels, STR("alertname")));
-        date_cell(c, &t, v[i].starts_at);
+        ctl_table_date(c, &t, &v[i].starts_at);
         ctl_table_cell(&t, map_value(v[i].annotations, STR("summary")));
         ctl_table_cell(&t, v[i].state);
     }
@@ -176,8 +158,8 @@ static void print_extended(struct ctl *c, const struct shown_alert *v, size_t n)
     for (size_t i = 0; i < n; i++) {
         ctl_table_cell(&t, alerts_map_text(c, v[i].labels));
         ctl_table_cell(&t, alerts_map_text(c, v[i].annotations));
-        date_cell(c, &t, v[i].starts_at);
-        date_cell(c, &t, v[i].ends_at);
+        ctl_table_date(c, &t, &v[i].starts_at);
+        ctl_table_date(c, &t, &v[i].ends_at);
         ctl_table_cell(&t, v[i].generator_url);
         ctl_table_cell(&t, v[i].state);
     }
@@ -186,7 +168,8 @@ static void print_extended(struct ctl *c, const struct shown_alert *v, size_t n)
 
 void alerts_print_table(struct ctl *c, struct shown_alert *v, size_t n)
 {
-    insertion_by_start(v, n);
+    if (n > 1)
+        qsort(v, n, sizeof *v, by_start);
     if (str_eq(c->f.output, STR("extended")))
         print_extended(c, v, n);
     else
@@ -254,15 +237,6 @@ static void write_map(struct json_writer *w, struct labels ls)
     jw_object_end(w);
 }
 
-static void write_zoned(struct json_writer *w, struct str key, struct wire_time t)
-{
-    jw_key(w, key);
-    buf_byte(w->out, '"');
-    rfc3339_write_ms(w->out, t);
-    buf_byte(w->out, '"');
-    w->need_comma = true;
-}
-
 int ctl_alert_add(void *program)
 {
     struct ctl *c = program;
@@ -283,10 +257,9 @@ int ctl_alert_add(void *program)
     if (!ctl_parse_pairs(c, texts, "labels must be specified as key=value pairs", &labels) ||
         !ctl_parse_pairs(c, c->f.annotations, "annotations must be specified as key=value pairs", &annotations))
         return ctl_fail(c);
-    struct wire_time start = WIRE_TIME_ZERO, end = WIRE_TIME_ZERO;
-    int32_t offset;
-    if ((c->f.start.n && !ctl_parse_time(c->f.start, &start, &offset, &c->err)) ||
-        (c->f.end.n && !ctl_parse_time(c->f.end, &end, &offset, &c->err)))
+    struct go_time start = { .t = WIRE_TIME_ZERO }, end = { .t = WIRE_TIME_ZERO };
+    if ((c->f.start.n && !ctl_parse_time(c->f.start, &start, &c->err)) ||
+        (c->f.end.n && !ctl_parse_time(c->f.end, &end, &c->err)))
         return ctl_fail(c);
     struct buf body = { 0 };
     struct json_writer w;
@@ -295,8 +268,8 @@ int ctl_alert_add(void *program)
     jw_object(&w);
     jw_key(&w, STR("annotations"));
     write_map(&w, annotations);
-    write_zoned(&w, STR("endsAt"), end);
-    write_zoned(&w, STR("startsAt"), start);
+    ctl_write_time(&w, STR("endsAt"), &end);
+    ctl_write_time(&w, STR("startsAt"), &start);
     if (c->f.generator_url.n)
         jw_kv(&w, STR("generatorURL"), c->f.generator_url);
     jw_key(&w, STR("labels"));

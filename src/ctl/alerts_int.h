@@ -6,9 +6,10 @@
 
 struct shown_alert {
     struct labels labels, annotations; /* in the order of the API */
-    struct wire_time starts_at, ends_at;
+    struct go_time starts_at, ends_at;
     struct str generator_url, state, fingerprint;
     struct str raw;
+    size_t position; /* in the answer: among alerts of one start it decides */
 };
 
 MUST_CHECK bool alerts_read(struct ctl *c, struct str body, struct shown_alert **out, size_t *count);

@@ -6,7 +6,6 @@
 #include "base/utf8.h"
 #include "io/clock_io.h"
 #include "io/fs_posix.h"
-#include "model/gotime.h"
 #include "yaml/doc.h"
 
 #include <stdio.h>
@@ -108,14 +107,36 @@ static void write_relative(struct buf *out, struct wire_time t)
         buf_c(out, " ago");
 }
 
-void ctl_write_date(struct ctl *c, struct buf *out, struct wire_time t)
+void ctl_table_date(struct ctl *c, struct ctl_table *t, const struct go_time *at)
 {
-    if (str_eq(c->f.date_format, STR("relative"))) {
-        write_relative(out, t);
-        return;
-    }
-    const struct go_time at = { .t = t };
-    go_time_format(out, c->f.date_format, &at);
+    struct buf b = { 0 };
+    if (str_eq(c->f.date_format, STR("relative")))
+        write_relative(&b, at->t);
+    else
+        go_time_format(&b, c->f.date_format, at);
+    ctl_table_cell(t, buf_view(&b));
+    buf_deinit(&b);
+}
+
+bool ctl_read_time(struct json_reader *r, struct go_time *t)
+{
+    struct str text;
+    *t = (struct go_time){ .zone = NULL };
+    if (!jr_str(r, &text))
+        return false;
+    if (!rfc3339_parse(text, &t->t, &t->offset_s))
+        return jr_fail(r, "not a time: %.*s", STR_ARG(text));
+    t->fixed = t->offset_s != 0;
+    return true;
+}
+
+void ctl_write_time(struct json_writer *w, struct str key, const struct go_time *t)
+{
+    jw_key(w, key);
+    buf_byte(w->out, '"');
+    go_time_format(w->out, STR("2006-01-02T15:04:05.000Z07:00"), t);
+    buf_byte(w->out, '"');
+    w->need_comma = true;
 }
 
 struct str ctl_alertname_matcher(struct arena *a, struct str name)
@@ -176,16 +197,9 @@ bool ctl_parse_pairs(struct ctl *c, struct str_list texts, const char *error, st
     return ok;
 }
 
-bool ctl_parse_time(struct str s, struct wire_time *t, int32_t *offset_s, struct err *err)
+bool ctl_parse_time(struct str s, struct go_time *t, struct err *err)
 {
-    struct go_time at;
-    if (!go_time_parse(GO_TIME_RFC3339, s, NULL, &at, err))
-        return false;
-    struct civil civil;
-    go_time_civil(&at, &civil);
-    *t = at.t;
-    *offset_s = civil.offset_s;
-    return true;
+    return go_time_parse(GO_TIME_RFC3339, s, NULL, t, err);
 }
 
 bool ctl_read_file(struct str path, struct buf *out, struct err *err)

@@ -14,6 +14,8 @@
 #include "ctl/flag.h"
 #include "http/message.h"
 #include "json/reader.h"
+#include "json/writer.h"
+#include "model/gotime.h"
 #include "model/matcher.h"
 
 #include <stdbool.h>
@@ -114,13 +116,16 @@ void ctl_client_free(struct ctl *c);
 
 /* ---- shared by verbs ---- */
 
-/* --date.format applied to an API time; "relative" gives "2h5m ago" or "in 3d". */
-void ctl_write_date(struct ctl *c, struct buf *out, struct wire_time t);
+/* Times keep the zone that they were written in: the API of older servers shows the sender's. */
+MUST_CHECK bool ctl_read_time(struct json_reader *r, struct go_time *t);
+void ctl_write_time(struct json_writer *w, struct str key, const struct go_time *t); /* three decimals, its own zone */
+/* --date.format applied to a time, as a cell; "relative" gives "2h5m ago" or "in 3d". */
+void ctl_table_date(struct ctl *c, struct ctl_table *t, const struct go_time *at);
 /* The first argument that is no matcher is an alert name. */
 struct str ctl_alertname_matcher(struct arena *a, struct str name);
 MUST_CHECK bool ctl_parse_matchers(struct ctl *c, struct str_list texts, struct matchers *out);
 /* RFC 3339 with Go's error text. */
-MUST_CHECK bool ctl_parse_time(struct str s, struct wire_time *t, int32_t *offset_s, struct err *err);
+MUST_CHECK bool ctl_parse_time(struct str s, struct go_time *t, struct err *err);
 MUST_CHECK bool ctl_read_file(struct str path, struct buf *out, struct err *err); /* "-" and /dev/stdin are stdin */
 /* k=v pairs as matchers of kind =. */
 MUST_CHECK bool ctl_parse_pairs(struct ctl *c, struct str_list texts, const char *error, struct labels *out);

@@ -5,7 +5,6 @@
 
 #include "base/utf8.h"
 #include "http/url.h"
-#include "json/writer.h"
 #include "model/duration.h"
 
 #include <stdio.h>
@@ -14,18 +13,12 @@
 
 struct shown_silence {
     struct str raw, id, state, created_by, comment;
-    struct wire_time starts_at, ends_at, updated_at;
+    struct go_time starts_at, ends_at, updated_at;
+    size_t position; /* in the answer: among silences of one end it decides */
     struct str matchers_raw, annotations_raw;
     struct matcher *matchers;
     size_t matchers_count;
 };
-
-static bool read_time(struct json_reader *r, struct wire_time *t)
-{
-    struct str text;
-    int32_t offset;
-    return jr_str(r, &text) && (rfc3339_parse(text, t, &offset) || jr_fail(r, "not a time: %.*s", STR_ARG(text)));
-}
 
 static bool read_matcher(struct json_reader *r, struct matcher *m)
 {
@@ -82,9 +75,9 @@ static bool read_silence(struct ctl *c, struct str raw, struct shown_silence *s)
             bool ok = str_eq(key, STR("id"))            ? jr_str(&r, &s->id)
                       : str_eq(key, STR("createdBy"))   ? jr_str(&r, &s->created_by)
                       : str_eq(key, STR("comment"))     ? jr_str(&r, &s->comment)
-                      : str_eq(key, STR("startsAt"))    ? read_time(&r, &s->starts_at)
-                      : str_eq(key, STR("endsAt"))      ? read_time(&r, &s->ends_at)
-                      : str_eq(key, STR("updatedAt"))   ? read_time(&r, &s->updated_at)
+                      : str_eq(key, STR("startsAt"))    ? ctl_read_time(&r, &s->starts_at)
+                      : str_eq(key, STR("endsAt"))      ? ctl_read_time(&r, &s->ends_at)
+                      : str_eq(key, STR("updatedAt"))   ? ctl_read_time(&r, &s->updated_at)
                       : str_eq(key, STR("status"))      ? read_state(&r, &s->state)
                       : str_eq(key, STR("matchers"))    ? jr_raw(&r, &s->matchers_raw)
                       : str_eq(key, STR("annotations")) ? jr_raw(&r, &s->annotations_raw)
@@ -111,7 +104,9 @@ static bool read_silences(struct ctl *c, struct str body, struct shown_silence *
                 v = grown;
                 capacity *= 2;
             }
-            ok = read_silence(c, raw, &v[n++]);
+            ok = read_silence(c, raw, &v[n]);
+            v[n].position = n;
+            n++;
         }
     *out = v;
     *count = n;
@@ -119,14 +114,6 @@ static bool read_silences(struct ctl *c, struct str body, struct shown_silence *
 }
 
 /* ---- printing ---- */
-
-static void date_cell(struct ctl *c, struct ctl_table *t, struct wire_time at)
-{
-    struct buf b = { 0 };
-    ctl_write_date(c, &b, at);
-    ctl_table_cell(t, buf_view(&b));
-    buf_deinit(&b);
-}
 
 static void matchers_cell(struct ctl *c, struct ctl_table *t, const struct shown_silence *s, bool braces)
 {
@@ -145,15 +132,11 @@ static void matchers_cell(struct ctl *c, struct ctl_table *t, const struct shown
     buf_deinit(&b);
 }
 
-static void sort_by_end(struct shown_silence *v, size_t n)
+static int by_end(const void *left, const void *right)
 {
-    for (size_t i = 1; i < n; i++) {
-        struct shown_silence one = v[i];
-        size_t k = i;
-        for (; k > 0 && wire_time_cmp(v[k - 1].ends_at, one.ends_at) > 0; k--)
-            v[k] = v[k - 1];
-        v[k] = one;
-    }
+    const struct shown_silence *a = left, *b = right;
+    int order = wire_time_cmp(a->ends_at.t, b->ends_at.t);
+    return order ? order : a->position < b->position ? -1 : a->position > b->position;
 }
 
 static void print_silences(struct ctl *c, struct shown_silence *v, size_t n)
@@ -177,15 +160,16 @@ static void print_silences(struct ctl *c, struct shown_silence *v, size_t n)
     ctl_table_init(&t, c->arena, wide ? ARRAY_LEN(extended) : ARRAY_LEN(simple));
     for (size_t i = 0; i < t.columns; i++)
         ctl_table_cell(&t, wide ? extended[i] : simple[i]);
-    sort_by_end(v, n);
+    if (n > 1)
+        qsort(v, n, sizeof *v, by_end);
     for (size_t i = 0; i < n; i++) {
         ctl_table_cell(&t, v[i].id);
         matchers_cell(c, &t, &v[i], wide);
         if (wide)
-            date_cell(c, &t, v[i].starts_at);
-        date_cell(c, &t, v[i].ends_at);
+            ctl_table_date(c, &t, &v[i].starts_at);
+        ctl_table_date(c, &t, &v[i].ends_at);
         if (wide)
-            date_cell(c, &t, v[i].updated_at);
+            ctl_table_date(c, &t, &v[i].updated_at);
         ctl_table_cell(&t, v[i].created_by);
         ctl_table_cell(&t, v[i].comment);
     }
@@ -204,13 +188,13 @@ static void print_ids(struct ctl *c, const struct shown_silence *v, size_t n)
 
 static bool wanted(const struct ctl *c, const struct shown_silence *s, struct wire_time now)
 {
-    bool expired = wire_time_cmp(s->ends_at, now) < 0;
+    bool expired = wire_time_cmp(s->ends_at.t, now) < 0;
     if (expired != c->f.expired)
         return false;
     if (c->f.within_ns) {
-        if (!c->f.expired && wire_time_cmp(s->ends_at, wire_time_add_ns(now, c->f.within_ns)) > 0)
+        if (!c->f.expired && wire_time_cmp(s->ends_at.t, wire_time_add_ns(now, c->f.within_ns)) > 0)
             return false;
-        if (c->f.expired && wire_time_cmp(s->ends_at, wire_time_add_ns(now, -c->f.within_ns)) < 0)
+        if (c->f.expired && wire_time_cmp(s->ends_at.t, wire_time_add_ns(now, -c->f.within_ns)) < 0)
             return false;
     }
     if (c->f.created_by.n && !str_eq(s->created_by, c->f.created_by))
@@ -255,15 +239,6 @@ int ctl_silence_query(void *program)
 
 /* ---- add ---- */
 
-static void write_time(struct json_writer *w, struct str key, struct wire_time t)
-{
-    jw_key(w, key);
-    buf_byte(w->out, '"');
-    rfc3339_write_ms(w->out, t);
-    buf_byte(w->out, '"');
-    w->need_comma = true;
-}
-
 static void write_matchers(struct json_writer *w, const struct matchers *ms)
 {
     jw_array(w);
@@ -282,21 +257,20 @@ static void write_matchers(struct json_writer *w, const struct matchers *ms)
 }
 
 /* --start, --end and --duration together; `start` holds the default. */
-static bool read_span(struct ctl *c, struct wire_time *start, struct wire_time *end, bool duration_given)
+static bool read_span(struct ctl *c, struct go_time *start, struct go_time *end, bool duration_given)
 {
-    int32_t offset;
     int64_t ms;
-    if (c->f.start.n && !ctl_parse_time(c->f.start, start, &offset, &c->err))
+    if (c->f.start.n && !ctl_parse_time(c->f.start, start, &c->err))
         return false;
     if (c->f.end.n)
-        return ctl_parse_time(c->f.end, end, &offset, &c->err);
+        return ctl_parse_time(c->f.end, end, &c->err);
     if (!duration_given)
         return true;
     if (!duration_parse(c->f.duration, &ms, &c->err))
         return false;
     if (ms == 0)
         return err_set(&c->err, ERR_INVALID, "silence duration must be greater than 0");
-    *end = wire_time_add_ms(*start, ms);
+    *end = (struct go_time){ .t = wire_time_add_ms(start->t, ms) };
     return true;
 }
 
@@ -362,10 +336,10 @@ int ctl_silence_add(void *program)
     }
     if (!ctl_parse_matchers(c, texts, &matchers))
         return ctl_fail(c);
-    struct wire_time start = ctl_now(), end = start;
+    struct go_time start = { .t = ctl_now() }, end = start;
     bool ok = matchers.n > 0 || err_set(&c->err, ERR_INVALID, "no matchers specified");
     ok = ok && read_span(c, &start, &end, true);
-    if (ok && wire_time_cmp(start, end) > 0)
+    if (ok && wire_time_cmp(start.t, end.t) > 0)
         ok = err_set(&c->err, ERR_INVALID, "silence cannot start after it ends");
     if (ok && c->f.preview) {
         ok = preview(c, &matchers);
@@ -390,10 +364,10 @@ int ctl_silence_add(void *program)
         }
         jw_kv(&w, STR("comment"), c->f.comment);
         jw_kv(&w, STR("createdBy"), c->f.author.n ? c->f.author : user_name(c->arena));
-        write_time(&w, STR("endsAt"), end);
+        ctl_write_time(&w, STR("endsAt"), &end);
         jw_key(&w, STR("matchers"));
         write_matchers(&w, &matchers);
-        write_time(&w, STR("startsAt"), start);
+        ctl_write_time(&w, STR("startsAt"), &start);
         jw_object_end(&w);
         ok = post_silence(c, buf_view(&body), &id);
     }
@@ -442,7 +416,7 @@ static bool update_one(struct ctl *c, struct str id, struct shown_silence *out)
         return false;
     if (!read_span(c, &s.starts_at, &s.ends_at, c->f.duration.n > 0))
         return false;
-    if (wire_time_cmp(s.starts_at, s.ends_at) > 0)
+    if (wire_time_cmp(s.starts_at.t, s.ends_at.t) > 0)
         return err_set(&c->err, ERR_INVALID, "silence cannot start after it ends");
     if (c->f.comment.n)
         s.comment = c->f.comment;
@@ -457,10 +431,10 @@ static bool update_one(struct ctl *c, struct str id, struct shown_silence *out)
     }
     jw_kv(&w, STR("comment"), s.comment);
     jw_kv(&w, STR("createdBy"), s.created_by);
-    write_time(&w, STR("endsAt"), s.ends_at);
+    ctl_write_time(&w, STR("endsAt"), &s.ends_at);
     jw_key(&w, STR("matchers"));
     jw_raw(&w, s.matchers_raw);
-    write_time(&w, STR("startsAt"), s.starts_at);
+    ctl_write_time(&w, STR("startsAt"), &s.starts_at);
     jw_object_end(&w);
     bool ok = post_silence(c, buf_view(&b), &s.id);
     /* -o json shows the silence as the API has it now. */
@@ -479,9 +453,11 @@ int ctl_silence_update(void *program)
         return ctl_fail(c);
     }
     struct shown_silence *v = arena_alloc_array(c->arena, c->f.ids.n, sizeof *v);
-    for (size_t i = 0; i < c->f.ids.n; i++)
+    for (size_t i = 0; i < c->f.ids.n; i++) {
         if (!update_one(c, c->f.ids.v[i], &v[i]))
             return ctl_fail(c);
+        v[i].position = i;
+    }
     if (c->f.quiet)
         print_ids(c, v, c->f.ids.n);
     else

@@ -4,11 +4,13 @@ what tocsinctl can beyond it. What a silence's id or the present minute is diffe
 import json
 import os
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import time
 
-from harness import TOCSINCTL, Server, Skip, call, get_json, main, rfc3339, run, scratch, wait_for
+from harness import TOCSINCTL, Server, Sink, Skip, call, get_json, main, rfc3339, run, scratch, wait_for
 
 CONFIG = """
 global: {resolve_timeout: 5m}
@@ -369,6 +371,32 @@ def relative_times_are_for_people():
     assert re.search(r"\sin (59m|1h)", out), out
 
 
+def times_keep_the_zone_that_they_were_written_in():
+    sink = Sink()
+    code, _, err = run([TOCSINCTL, "--alertmanager.url=" + sink.url, "alert", "add", "Far", "--start=2024-01-02T00:00:00+02:00",
+                        "--end=2040-01-01T00:00:00-03:30"])
+    sent = sink.bodies()[-1][0]
+    assert code == 0 and (sent["startsAt"], sent["endsAt"]) == ("2024-01-02T00:00:00.000+02:00", "2040-01-01T00:00:00.000-03:30"), err
+    if shutil.which("prometheus-alertmanager"):  # 0.25 shows the sender's zone
+        old = Server(CONFIG, binary="prometheus-alertmanager")
+        post(old.port, "/api/v2/alerts", [sent])
+        _, out, _ = run([TOCSINCTL, f"--alertmanager.url=http://127.0.0.1:{old.port}", "alert"])
+        assert "2024-01-02 00:00:00 +0200  " in out, out
+
+
+def many_alerts_are_sorted_at_once():
+    """By start, and those of one start as the API gave them."""
+    server = Server(CONFIG)
+    now = time.time()
+    post(server.port, "/api/v2/alerts", [{"labels": {"alertname": "N%05d" % i}, "startsAt": rfc3339(now - i % 7 * 60)} for i in range(20000)])
+    order = [a["labels"]["alertname"] for a in get_json(server.port, "/api/v2/alerts")]
+    started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    _, out, _ = run([TOCSINCTL, f"--alertmanager.url=http://127.0.0.1:{server.port}", "alert"])
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - started < 5
+    names = [line.split()[0] for line in out.splitlines()[1:]]
+    assert len(names) == 20000 and names == sorted(order, key=lambda name: -(int(name[1:]) % 7))
+
+
 def defaults_come_from_amtools_files_and_the_command_line_wins():
     s = Session(TOCSINCTL, int(time.time()))
     home = scratch()
@@ -468,7 +496,8 @@ def a_password_goes_by_file_or_by_url_but_not_by_both():
 if __name__ == "__main__":
     main([commands_against_a_server_are_amtools, commands_without_a_server_are_amtools, json_output_is_what_the_api_says,
           a_preview_shows_what_a_silence_would_mute_and_adds_nothing, a_watch_tells_of_new_changed_and_gone_alerts,
-          a_cluster_watch_shows_the_members, a_diff_names_the_alerts_that_would_go_elsewhere, relative_times_are_for_people,
+          a_cluster_watch_shows_the_members, times_keep_the_zone_that_they_were_written_in, many_alerts_are_sorted_at_once,
+          a_diff_names_the_alerts_that_would_go_elsewhere, relative_times_are_for_people,
           defaults_come_from_amtools_files_and_the_command_line_wins, called_amtool_it_is_amtool,
           help_is_given_for_every_command_in_every_way, shells_complete_commands_flags_and_choices,
           a_version_that_differs_is_said_once_and_never_fails_a_command, a_password_goes_by_file_or_by_url_but_not_by_both])
