@@ -1,5 +1,6 @@
 """Debian's amtool, every command that it has: against tocsin it prints what it prints against Debian's Alertmanager in the same
-state, but for ids, times and what names the program itself."""
+state, but for ids, times and what names the program itself. And tocsinctl, called amtool, repeats the session that was recorded of
+amtool 0.25 against an Alertmanager 0.25."""
 import concurrent.futures
 import difflib
 import re
@@ -225,5 +226,125 @@ def every_command_prints_the_same_against_both():
     assert not different, f"{len(different)} of {len(COMMANDS)}:\n" + "\n".join(different)
 
 
+# ---- the recorded session ----
+
+SHARED = os.path.abspath(os.environ.get("TOCSIN_SHARED", os.path.join(ROOT, "..", "shared")))
+RECORDED = os.path.join(SHARED, "conformance", "alertmanager", "amtool.jsonl")
+A_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+A_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z| UTC)")
+# The files that the session names, as far as their content can be seen in what was recorded.
+SESSION_FILES = {"bad.yml": "nope", "tc.yml": "route: {receiver: a}\nreceivers: [{name: a}]\ntemplates: ['t.tmpl']\n",
+                 "t.tmpl": '{{ define "x" }}a{{ end }}'}
+# Lines that only newer versions write: the parser's fallback, and a version that is not the server's.
+NEWER_LINES = re.compile(r'^(Warning: \w+ version .* are different\.|level=WARN msg="The matcher parser .*)\n', re.M)
+NEWER_FIELDS = ("mutedBy", "uptime", "versionInfo")
+
+
+def recorded():
+    if not os.path.exists(RECORDED):
+        raise Skip("../shared not there")
+    with open(RECORDED, encoding="utf-8") as f:
+        return [json.loads(line) for line in f if line.strip()]
+
+
+def seconds(found):
+    return datetime.strptime(found[1] + " " + found[2], "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
+
+
+def by_minutes(text, base):
+    """Times near the session as minutes from its start, in a width that tables keep."""
+    def one(found):
+        offset = seconds(found) - base
+        return found[0] if abs(offset) > 20 * 86400 else "<%+07d minutes>  " % round(offset / 60)
+    return A_TIME.sub(one, text)
+
+
+def in_utc(table):
+    """0.34's API gives every time in UTC, which moves the columns: the cells of each line."""
+    def one(found):
+        at = datetime.strptime(found[0], "%Y-%m-%d %H:%M:%S %z").astimezone(timezone.utc)
+        return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}", one, table)
+    return [re.split(r" {2,}", line) for line in text.splitlines()]
+
+
+def without_newer(value):
+    if isinstance(value, dict):
+        return {k: without_newer(v) for k, v in value.items() if k not in NEWER_FIELDS}
+    return [without_newer(v) for v in value] if isinstance(value, list) else value
+
+
+def what_was_wrong(err):
+    """The text of an error, without the words of a JSON parser."""
+    return re.sub(r"(?<=is it JSON\?: ).*", "", err)
+
+
+class Recording:
+    """The rows in their order against a server of our own: {{name}} stands for an id that the recording saw first there."""
+
+    def __init__(self, rows):
+        self.rows, self.known = rows, {"AM": None, "DOWN": str(free_port())}
+        self.theirs = min(seconds(m) for row in rows for m in A_TIME.finditer("".join(re.findall(r'"updatedAt":"[^"]*"', row["stdout"]))))
+        self.folder = scratch()
+        self.program = os.path.join(self.folder, "amtool")
+        os.symlink(os.path.abspath(TOCSINCTL), self.program)
+        config = next(row["stdin"] for row in rows if row["args"] == ["check-config"])
+        for name, text in {**SESSION_FILES, "good.yml": config}.items():
+            with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        self.server = Server(config)
+        self.ours = time.time()
+
+    def filled(self, text):
+        text = text.replace("http://AM", f"http://127.0.0.1:{self.server.port}").replace(":DOWN", ":" + self.known["DOWN"])
+        for name, value in self.known.items():
+            text = text.replace("{{%s}}" % name, value or "")
+        return text
+
+    def learn(self, expected, out):
+        """Names of ids that are new in what is expected."""
+        for name in re.findall(r"\{\{(sid\d+)\}\}", expected):
+            found = A_UUID.search(out)
+            if name not in self.known and found:
+                self.known[name] = found[0]
+
+    def same_output(self, row, expected, out):
+        if "--version" in row["args"]:
+            return re.match(r"amtool, version \d+\.\d+\.\d+ \(branch: ", out)
+        if row["args"][-1] in ("config", "show") and "config" in row["args"]:  # what is dumped is the version's own
+            original = get_json(self.server.port, "/api/v2/status")["config"]["original"]
+            return json.loads(out)["config"]["original"] == original if "json" in row["args"] else out == original + "\n"
+        expected, out = by_minutes(expected, self.theirs), by_minutes(out, self.ours)
+        if "json" in row["args"]:
+            return without_newer(json.loads(expected)) == without_newer(json.loads(out))
+        if A_UUID.fullmatch(expected.strip()) and A_UUID.fullmatch(out.strip()):
+            return True  # an id that nothing refers to later
+        if re.search(r":\d\d [+-]\d{4} ", expected):
+            return in_utc(expected) == in_utc(out)
+        return re.sub(r"into config\.\w+", "into TYPE", expected) == re.sub(r"into config\.\w+", "into TYPE", out)
+
+    def repeat(self, row):
+        """What is wrong with this row; nothing if it is as recorded."""
+        argv, stdin = [self.filled(a) for a in row["args"]], row["stdin"] and self.filled(row["stdin"])
+        code, out, err = run([self.program, *argv], stdin=stdin, env={"HOME": self.folder, "TZ": "UTC"}, cwd=self.folder)
+        err = NEWER_LINES.sub("", err)
+        self.learn(row["stdout"], out)
+        expected = self.filled(row["stdout"])
+        if "0.26" in (row["note"] or "") and row["exit"] != code:  # a flag that is newer than the recording
+            return None if code == 0 and self.known["sid1"] in out else f"{code} {out!r} {err!r}"
+        if code != row["exit"] or bool(err) != bool(row["stderr"]) or not self.same_output(row, expected, out):
+            return f"{row['id']}: {row['args']}\n  recorded {row['exit']} {expected!r} {row['stderr']!r}\n  tocsinctl {code} {out!r} {err!r}"
+        if what_was_wrong(err) != what_was_wrong(self.filled(row["stderr"])) and not row["note"]:
+            return f"{row['id']}: the error was {row['stderr']!r}, is {err!r}"
+        return None
+
+
+def the_recorded_session_is_repeated():
+    session = Recording(recorded())
+    wrong = [problem for problem in map(session.repeat, session.rows) if problem]
+    print(f"     {len(session.rows) - len(wrong)} of {len(session.rows)} recorded commands are repeated")
+    assert not wrong, "\n".join(wrong)
+
+
 if __name__ == "__main__":
-    main([every_command_prints_the_same_against_both])
+    main([every_command_prints_the_same_against_both, the_recorded_session_is_repeated])
