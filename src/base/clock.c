@@ -236,14 +236,36 @@ static void write_date_time(struct buf *b, const struct civil *c)
     }
 }
 
+/* The two digits of 0..99. */
+static void put_pair(char *p, unsigned v)
+{
+    p[0] = (char)('0' + v / 10);
+    p[1] = (char)('0' + v % 10);
+}
+
 void rfc3339_write_ms(struct buf *b, struct wire_time t)
 {
     struct civil c;
     civil_from_unix(t.s, t.ns, 0, &c);
-    write_date_time(b, &c);
-    buf_byte(b, '.');
-    write_padded(b, (uint64_t)(t.ns / 1000000), 3);
-    buf_byte(b, 'Z');
+    const unsigned ms = (unsigned)t.ns / 1000000;
+    if (UNLIKELY(c.year < 0 || c.year > 9999)) {
+        write_date_time(b, &c);
+        buf_byte(b, '.');
+        write_padded(b, ms, 3);
+        buf_byte(b, 'Z');
+        return;
+    }
+    char text[] = "yyyy-mm-ddThh:mm:ss.mmmZ"; /* three of these for each alert that is listed */
+    put_pair(text, (unsigned)c.year / 100);
+    put_pair(text + 2, (unsigned)c.year % 100);
+    put_pair(text + 5, (unsigned)c.month);
+    put_pair(text + 8, (unsigned)c.day);
+    put_pair(text + 11, (unsigned)c.hour);
+    put_pair(text + 14, (unsigned)c.minute);
+    put_pair(text + 17, (unsigned)c.second);
+    text[20] = (char)('0' + ms / 100);
+    put_pair(text + 21, ms % 100);
+    buf_append(b, text, sizeof text - 1);
 }
 
 void rfc3339_write_nano(struct buf *b, struct wire_time t, int32_t offset_s)

@@ -1,10 +1,55 @@
 /* The streaming writer. One flag is all the state there is: whether a comma is due before the next key or value. It is
- * clear after an opening bracket and after a key, set after every value. Runs of bytes that need no escape are copied
- * whole. */
+ * clear after an opening bracket and after a key, set after every value. Runs of bytes that need no escape are found a word
+ * at a time and copied whole: nearly every string is one run. */
 #include "json/writer.h"
 
 #include "base/num.h"
 #include "base/utf8.h"
+
+#include <string.h>
+
+/* What a byte is to the writer. */
+enum { PLAIN = 0, ESCAPED = 1, HTML = 2, MULTIBYTE = 3 };
+
+static const uint8_t byte_class[256] = {
+    [0 ... 0x1F] = ESCAPED, ['"'] = ESCAPED,          ['\\'] = ESCAPED, ['<'] = HTML,
+    ['>'] = HTML,           ['&'] = HTML,             [0x80 ... 0xFF] = MULTIBYTE,
+};
+
+#define EVERY_BYTE(c) (UINT64_C(0x0101010101010101) * (uint64_t)(c))
+
+/* Not 0 if one of eight bytes is not PLAIN (with html), and only then; which one is not said. `x - EVERY_BYTE(1) & ~x`
+ * has the top bit of a byte that is zero set. < and > differ in one bit, as do " and &. */
+static uint64_t special_bytes(uint64_t x)
+{
+    uint64_t angle = (x | EVERY_BYTE(0x02)) ^ EVERY_BYTE('>');
+    uint64_t quote = (x | EVERY_BYTE(0x04)) ^ EVERY_BYTE('&');
+    uint64_t slash = x ^ EVERY_BYTE('\\');
+    uint64_t found = (x - EVERY_BYTE(0x20)) & ~x;
+    found |= (angle - EVERY_BYTE(1)) & ~angle;
+    found |= (quote - EVERY_BYTE(1)) & ~quote;
+    found |= (slash - EVERY_BYTE(1)) & ~slash;
+    return (found | x) & EVERY_BYTE(0x80);
+}
+
+static bool is_plain(uint8_t c, bool html)
+{
+    return byte_class[c] == PLAIN || (byte_class[c] == HTML && !html);
+}
+
+/* How many bytes from the beginning need no escape. */
+static size_t plain_run(struct str s, bool html)
+{
+    size_t at = 0;
+    for (uint64_t x; s.n - at >= sizeof x; at += sizeof x) {
+        memcpy(&x, s.p + at, sizeof x);
+        if (special_bytes(x))
+            break;
+    }
+    while (at < s.n && is_plain((uint8_t)s.p[at], html))
+        at++;
+    return at;
+}
 
 void json_writer_init(struct json_writer *w, struct buf *out)
 {
@@ -102,20 +147,35 @@ void jw_raw(struct json_writer *w, struct str json)
     buf_str(w->out, json);
 }
 
+static char *put(char *p, struct str s)
+{
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
+/* A pair that needs no escape, the usual one, is one reservation and its copies. */
 void jw_kv(struct json_writer *w, struct str key, struct str value)
 {
-    jw_key(w, key);
-    jw_str(w, value);
+    struct buf *out = w->out;
+    if (out->limit_bytes || plain_run(key, w->html) < key.n || plain_run(value, w->html) < value.n) {
+        jw_key(w, key);
+        jw_str(w, value);
+        return;
+    }
+    buf_reserve(out, key.n + value.n + sizeof ",\"\":\"\"");
+    char *p = out->p + out->n;
+    if (w->need_comma)
+        *p++ = ',';
+    *p++ = '"';
+    p = put(put(put(p, key), STR("\":\"")), value);
+    *p++ = '"';
+    *p = 0;
+    out->n = (size_t)(p - out->p);
+    w->need_comma = true;
 }
 
 /* Escapes */
-
-enum { PLAIN = 0, ESCAPED = 1, HTML = 2, MULTIBYTE = 3 };
-
-static const uint8_t byte_class[256] = {
-    [0 ... 0x1F] = ESCAPED, ['"'] = ESCAPED,          ['\\'] = ESCAPED, ['<'] = HTML,
-    ['>'] = HTML,           ['&'] = HTML,             [0x80 ... 0xFF] = MULTIBYTE,
-};
 
 static void escape_hex(struct buf *out, rune r)
 {
@@ -155,20 +215,13 @@ static size_t escape_multibyte(struct buf *out, struct str s)
 
 void json_escape(struct buf *out, struct str s, bool html)
 {
-    size_t at = 0;
-    while (at < s.n) {
-        size_t from = at;
-        uint8_t class = PLAIN;
-        for (; at < s.n; at++) {
-            class = byte_class[(uint8_t)s.p[at]];
-            if (class != PLAIN && (class != HTML || html))
-                break;
-        }
-        if (at > from)
-            buf_append(out, s.p + from, at - from);
+    for (size_t at = 0; at < s.n;) {
+        size_t run = plain_run(str_from(s, at), html);
+        buf_append(out, s.p + at, run);
+        at += run;
         if (at == s.n)
-            break;
-        if (class == MULTIBYTE)
+            return;
+        if (byte_class[(uint8_t)s.p[at]] == MULTIBYTE)
             at += escape_multibyte(out, str_from(s, at));
         else
             escape_ascii(out, s.p[at++]);

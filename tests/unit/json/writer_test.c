@@ -8,6 +8,7 @@
 #include "lib/alloc_count.h"
 
 #include <jansson.h>
+#include <string.h>
 
 static void commas_come_by_themselves(void **state)
 {
@@ -86,6 +87,70 @@ static void jansson_reads_back_every_byte_pair(void **state)
     buf_deinit(&out);
 }
 
+/* Runs are searched a word at a time: a byte is judged alike at every place of a word, and so are those behind it. */
+static void a_byte_is_judged_alike_at_every_place(void **state)
+{
+    (void)state;
+    struct buf out = { 0 }, alone = { 0 };
+    for (int c = 0; c < 256; c++) {
+        const char byte = (char)c;
+        for (int html = 0; html < 2; html++) {
+            buf_reset(&alone);
+            json_escape(&alone, str_of(&byte, 1), html);
+            for (size_t at = 0; at < 20; at++) {
+                char text[20];
+                memset(text, 'x', sizeof text);
+                text[at] = byte;
+                buf_reset(&out);
+                json_escape(&out, str_of(text, sizeof text), html);
+                assert_int_equal(out.n, sizeof text - 1 + alone.n);
+                assert_memory_equal(out.p + at, alone.p, alone.n);
+                for (size_t i = 0; i < out.n; i++)
+                    assert_true((i >= at && i < at + alone.n) || out.p[i] == 'x');
+            }
+        }
+    }
+    buf_deinit(&out);
+    buf_deinit(&alone);
+}
+
+static void a_pair_reads_as_its_key_and_its_string(void **state)
+{
+    (void)state;
+    static const struct str texts[] = { STR_INIT(""), STR_INIT("plain"), STR_INIT("long enough for more words"),
+                                        STR_INIT("<html>"), STR_INIT("a\"b"), STR_INIT("é"), { NULL, 0 } };
+    struct buf pair = { 0 }, parts = { 0 };
+    struct json_writer w, v;
+    json_writer_init(&w, &pair);
+    json_writer_init(&v, &parts);
+    jw_object(&w);
+    jw_object(&v);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        for (size_t k = 0; k < ARRAY_LEN(texts); k++) {
+            jw_kv(&w, texts[i], texts[k]);
+            jw_key(&v, texts[i]);
+            jw_str(&v, texts[k]);
+        }
+    jw_object_end(&w);
+    jw_object_end(&v);
+    assert_string_equal(pair.p, parts.p);
+    buf_deinit(&pair);
+    buf_deinit(&parts);
+}
+
+static void a_full_buffer_takes_no_pair(void **state)
+{
+    (void)state;
+    struct buf out = { .limit_bytes = 8 };
+    struct json_writer w;
+    json_writer_init(&w, &out);
+    jw_object(&w);
+    jw_kv(&w, STR("key"), STR("value"));
+    assert_true(out.overflow);
+    assert_true(out.n <= 8);
+    buf_deinit(&out);
+}
+
 static void a_warm_writer_allocates_nothing(void **state)
 {
     (void)state;
@@ -111,6 +176,9 @@ int main(void)
         cmocka_unit_test(commas_come_by_themselves),
         cmocka_unit_test(strings_escape_as_in_go),
         cmocka_unit_test(jansson_reads_back_every_byte_pair),
+        cmocka_unit_test(a_byte_is_judged_alike_at_every_place),
+        cmocka_unit_test(a_pair_reads_as_its_key_and_its_string),
+        cmocka_unit_test(a_full_buffer_takes_no_pair),
         cmocka_unit_test(a_warm_writer_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
