@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import tempfile
 import time
@@ -26,9 +27,17 @@ class Peer:
         self.port = free_port()
         text = [a.format(folder=self.folder, port=self.port) for a in argv]
         self.log = open(os.path.join(self.folder, "log"), "wb")
-        self.started = time.monotonic()
+        started, tell = os.pipe()
+
+        def before_exec():
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+            os.write(tell, struct.pack("d", time.monotonic()))
+
         self.p = subprocess.Popen([binary, *text], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
-                                  preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL))
+                                  preexec_fn=before_exec)
+        self.started = struct.unpack("d", os.read(started, 8))[0]
+        os.close(started)
+        os.close(tell)
         self.ready_ms = None
         end = time.monotonic() + 60
         while time.monotonic() < end:

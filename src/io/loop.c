@@ -1,6 +1,8 @@
 /* The loop: libuv for waiting, our own heap for timers.
  *
- * L1  The one uv timer is armed for the heap's first deadline whenever the loop goes to sleep, and for nothing else.
+ * L1  One timerfd is armed for the heap's first deadline whenever the loop goes to sleep, and for nothing else. libuv's own
+ *     timers count whole milliseconds from the moment of falling asleep, and so wake up to one late; a receiver would
+ *     notice.
  * L2  A posted call is in `posted` (a stack that many push to) until the owner takes the whole stack; it runs in the
  *     order of posting.
  * L3  What a callback frees or disarms is not touched after it returns: timers are popped one by one, and a poll
@@ -12,9 +14,12 @@
 #include "base/mem.h"
 #include "io/clock_io.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 static const double lag_bounds[] = { 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 };
@@ -31,7 +36,9 @@ static const int64_t CLOSE_WAIT_NS = 1000000000;
 
 struct loop {
     uv_loop_t uv;
-    uv_timer_t timer;
+    uv_poll_t timer;
+    int timer_fd;
+    mono_ms armed; /* what timer_fd is set to; INT64_MAX: nothing */
     uv_async_t wake;
     uv_prepare_t prepare;
     uv_check_t check;
@@ -132,9 +139,30 @@ static void on_wake(uv_async_t *h)
         uv_stop(&l->uv);
 }
 
-static void on_timer(uv_timer_t *h)
+static void on_timer(uv_poll_t *h, int status, int events)
 {
-    (void)h; /* waking up is enough: the check phase runs what is due */
+    struct loop *l = h->data; /* waking up is enough: the check phase runs what is due */
+    uint64_t times;
+    (void)status;
+    (void)events;
+    ssize_t n = read(l->timer_fd, &times, sizeof times);
+    ASSERT(n == sizeof times || errno == EAGAIN);
+    l->armed = MONO_NEVER;
+}
+
+static void arm(struct loop *l, mono_ms deadline)
+{
+    if (deadline.ms == l->armed.ms)
+        return;
+    struct itimerspec at = { 0 }; /* disarmed */
+    if (deadline.ms != MONO_NEVER.ms) {
+        const int64_t ms = deadline.ms > 0 ? deadline.ms : 0;
+        at.it_value.tv_sec = ms / 1000;
+        at.it_value.tv_nsec = ms % 1000 * 1000000 + 1; /* never 0, which would disarm */
+    }
+    int rc = timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+    ASSERT(rc == 0);
+    l->armed = deadline;
 }
 
 static void turn_end(struct loop *l)
@@ -159,14 +187,7 @@ static void on_prepare(uv_prepare_t *h)
 {
     struct loop *l = h->data;
     run_deferred(l);
-    mono_ms next = timer_next(&l->timers);
-    if (next.ms == INT64_MAX) {
-        uv_timer_stop(&l->timer);
-    } else {
-        uv_update_time(&l->uv);
-        int64_t wait = next.ms - clock_mono().ms;
-        uv_timer_start(&l->timer, on_timer, wait > 0 ? (uint64_t)wait : 0, 0);
-    }
+    arm(l, timer_next(&l->timers));
     turn_end(l);
     l->now_valid = false;
 }
@@ -174,13 +195,17 @@ static void on_prepare(uv_prepare_t *h)
 struct loop *loop_new(const char *name, struct loop_metrics *metrics)
 {
     struct loop *l = MEM_NEW(struct loop);
+    l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    l->armed = MONO_NEVER;
+    ASSERT(l->timer_fd >= 0);
     int rc = uv_loop_init(&l->uv);
     ASSERT(rc == 0);
-    rc = uv_timer_init(&l->uv, &l->timer) | uv_async_init(&l->uv, &l->wake, on_wake) |
+    rc = uv_poll_init(&l->uv, &l->timer, l->timer_fd) | uv_async_init(&l->uv, &l->wake, on_wake) |
          uv_prepare_init(&l->uv, &l->prepare) | uv_check_init(&l->uv, &l->check);
     ASSERT(rc == 0);
     l->timer.data = l->wake.data = l->prepare.data = l->check.data = l;
-    rc = uv_prepare_start(&l->prepare, on_prepare) | uv_check_start(&l->check, on_check);
+    rc = uv_poll_start(&l->timer, UV_READABLE, on_timer) | uv_prepare_start(&l->prepare, on_prepare) |
+         uv_check_start(&l->check, on_check);
     ASSERT(rc == 0);
     l->deferred_tail = &l->deferred;
     l->owner = pthread_self();
@@ -208,6 +233,7 @@ void loop_free(struct loop *l)
     while (uv_run(&l->uv, UV_RUN_NOWAIT) != 0 && clock_mono_ns() < end)
         sched_yield();
     timer_heap_deinit(&l->timers);
+    close(l->timer_fd);
     if (uv_loop_close(&l->uv) == 0)
         mem_free(l);
     /* Else a look-up hangs on a pool thread that nothing can interrupt: its loop is left to the end of the process. */
