@@ -62,11 +62,17 @@ void buf_truncate(struct buf *b, size_t n)
 
 void buf_append(struct buf *b, const void *p, size_t n)
 {
-    if (n == 0 || !make_room(b, n))
-        return;
-    memcpy(b->p + b->n, p, n);
-    b->n += n;
-    b->p[b->n] = 0;
+    /* Short pieces that fit are what a writer mostly has. A limit of 0 becomes the largest one. */
+    size_t need = b->n + n;
+    if (LIKELY(n && n < b->capacity - b->n && need - 1 <= b->limit_bytes - 1 && !b->overflow)) {
+        memcpy(b->p + b->n, p, n);
+    } else {
+        if (n == 0 || !make_room(b, n))
+            return;
+        memcpy(b->p + b->n, p, n);
+    }
+    b->n = need;
+    b->p[need] = 0;
 }
 
 void buf_str(struct buf *b, struct str s)
