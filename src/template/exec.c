@@ -4,8 +4,11 @@
  *     message. X2: variables are a stack; a template sees only those from vars_base on; a control structure cuts the
  *     stack back to where it was. X3: after a failure every function returns at once; out keeps what was written.
  *
- * Bounds: steps (nodes walked and commands run), memory of the arena, bytes of output, depth of nesting. They are
- * looked at once per step; what a single function may make is bounded by call_buf(). */
+ * X4: what runs often does not search: names are resolved once per place and class (struct name_row).
+ *
+ * Bounds: steps (commands run and rounds of loops), memory of the arena, bytes of output, depth of nesting. Memory and
+ * cancellation are looked at every POLL_STEPS; what a single function may make is bounded by call_buf(), the output by
+ * the limit of its buffer. */
 #include "template/depth_int.h"
 #include "template/exec_int.h"
 #include "template/func_int.h"
@@ -64,13 +67,14 @@ static bool fail_limit(struct exec *x, const char *what)
     return false;
 }
 
-static bool step(struct exec *x)
+/* What a step may find: the rare part of step(). */
+static bool step_check(struct exec *x)
 {
     struct exec_budget *b = &x->shared->budget;
     if (b->steps_left == 0)
         return fail_limit(x, "the template takes too many steps");
     b->steps_left--;
-    if (x->out->overflow || x->out->n > b->output_bytes_max)
+    if (x->out->overflow)
         return fail_limit(x, "the output is too large");
     if (b->steps_left % POLL_STEPS != 0)
         return true;
@@ -81,6 +85,16 @@ static bool step(struct exec *x)
         return false;
     }
     return true;
+}
+
+static inline bool step(struct exec *x)
+{
+    struct exec_budget *b = &x->shared->budget;
+    if (LIKELY(b->steps_left % POLL_STEPS > 1 && !x->out->overflow)) {
+        b->steps_left--;
+        return true;
+    }
+    return step_check(x);
 }
 
 static bool check_memory(struct exec *x)
@@ -359,13 +373,27 @@ static bool eval_logic(struct exec *x, const struct tval *dot, bool stop_on, str
     return true;
 }
 
+/* out is none of the arguments. */
+static inline bool invoke(struct exec *x, const struct callee *callee, const struct tval *argv, size_t n,
+                          struct tval *out)
+{
+    *out = (struct tval){ 0 };
+    bool ok = callee->func ? callee->func->call(&x->call, argv, n, out, x->err)
+                           : callee->method->call(&x->call, callee->self, argv, n, out, x->err);
+    return LIKELY(ok) ? check_memory(x) : fail_call(x, callee);
+}
+
 /* args are the written arguments without the function itself; final is what the pipeline adds, or NULL. */
 static bool eval_call(struct exec *x, const struct tval *dot, const struct callee *callee, struct node *const *args,
                       size_t n, const struct tval *final, struct tval *out)
 {
-    size_t params_count = strlen(callee->params);
-    bool variadic = params_count > 0 && callee->params[params_count - 1] == '*';
-    params_count -= variadic;
+    if (callee->params[0] == '\0' && n == 0 && !final)
+        return invoke(x, callee, NULL, 0, out);
+    const char *params = callee->params;
+    size_t params_count = 0; /* parameters are few: faster than a call of strlen() */
+    while (params[params_count] && params[params_count] != '*')
+        params_count++;
+    bool variadic = params[params_count] == '*';
     size_t fixed = variadic ? params_count - 1 : params_count;
     size_t all = n + (final != NULL);
     if (variadic ? all < fixed : all != fixed) {
@@ -385,13 +413,7 @@ static bool eval_call(struct exec *x, const struct tval *dot, const struct calle
         if (!validate(x, &argv[n], param_type(callee->params, params_count, variadic, n)))
             return false;
     }
-    struct tval result = { 0 };
-    bool ok = callee->func ? callee->func->call(&x->call, argv, all, &result, x->err)
-                           : callee->method->call(&x->call, callee->self, argv, all, &result, x->err);
-    if (!ok)
-        return fail_call(x, callee);
-    *out = result;
-    return check_memory(x);
+    return invoke(x, callee, argv, all, out);
 }
 
 static bool eval_function(struct exec *x, const struct tval *dot, const struct node *ident, const struct node *place,
@@ -415,10 +437,37 @@ static const struct tval_method *find_method(const struct tval_class *c, struct 
 
 static const struct tval_field *find_field(const struct tval_class *c, struct str name)
 {
-    for (size_t i = 0; i < c->fields_count; i++)
+    for (size_t i = 0; c->kind == TVAL_STRUCT && i < c->fields_count; i++)
         if (str_eq(c->fields[i].name, name))
             return &c->fields[i];
     return NULL;
+}
+
+static inline struct name_row *name_row(struct exec *x, const void *class, const char *name)
+{
+    _Static_assert(NAME_ROWS == 256, "the hash has eight bits");
+    return &x->shared->names[(((uintptr_t)class + (uintptr_t)name) * 0x9E3779B97F4A7C15u) >> 56];
+}
+
+/* What the name at this place of a template means to the class. */
+static inline const struct name_row *find_name(struct exec *x, const struct tval_class *c, struct str name)
+{
+    struct name_row *row = name_row(x, c, name.p);
+    if (UNLIKELY(row->class != c || row->name != name.p))
+        *row = (struct name_row){ .class = c, .name = name.p, .method = find_method(c, name), .field = find_field(c, name) };
+    return row;
+}
+
+/* The template that the name at this place means. A text that defines nothing leaves it to the set. */
+static const struct tree *find_tree(struct exec *x, struct str name)
+{
+    const struct scope *scope = x->scope;
+    if (!scope->shared || scope->own->map.count != 1 || str_eq(name, scope->root->name))
+        return scope_find(scope, name);
+    struct name_row *row = name_row(x, NULL, name.p);
+    if (UNLIKELY(row->class || row->name != name.p))
+        *row = (struct name_row){ .name = name.p, .tree = map_get(&scope->shared->map, name) };
+    return row->tree;
 }
 
 /* Operands behind a field: v[0] is the field itself. */
@@ -441,17 +490,16 @@ static bool eval_field(struct exec *x, const struct tval *dot, struct str name, 
         *out = (struct tval){ 0 };
         return true;
     }
-    const struct tval_method *m = c ? find_method(c, name) : NULL;
+    const struct name_row *row = c ? find_name(x, c, name) : NULL;
+    const struct tval_method *m = row ? row->method : NULL;
     if (m) {
         struct callee callee = { .name = name, .params = m->params, .method = m, .self = receiver, .node = node };
         return eval_call(x, dot, &callee, o->n ? o->v + 1 : NULL, o->n ? o->n - 1 : 0, o->final, out);
     }
-    const struct tval_field *f = c && receiver->kind == TVAL_STRUCT ? find_field(c, name) : NULL;
-    if (f) {
+    if (row && row->field) {
         if (has_arguments(o))
             return fail(x, "%.*s has arguments but cannot be invoked as function", STR_ARG(name));
-        *out = (struct tval){ 0 };
-        f->get(receiver->v.ref.p, out);
+        row->field->get(receiver->v.ref.p, out);
         return true;
     }
     if (receiver->kind == TVAL_MAP) {
@@ -470,14 +518,18 @@ static bool eval_chain(struct exec *x, const struct tval *dot, const struct tval
     static const struct operands none = { 0 };
     const struct str *idents = node->u.chain.idents;
     uint32_t n = node->u.chain.n;
-    struct tval value = *receiver;
+    if (LIKELY(from + 1 == n))
+        return eval_field(x, dot, idents[from], node, o, receiver, out);
+    struct tval between[2]; /* taken in turns: what a field is asked of is never where its value goes */
+    const struct tval *value = receiver;
     for (uint32_t i = from; i < n; i++) {
-        struct tval next;
-        if (!eval_field(x, dot, idents[i], node, i + 1 == n ? o : &none, &value, &next))
+        struct tval *next = i + 1 == n ? out : &between[i % 2];
+        if (!eval_field(x, dot, idents[i], node, i + 1 == n ? o : &none, value, next))
             return false;
         value = next;
     }
-    *out = value;
+    if (from == n)
+        *out = *receiver;
     return true;
 }
 
@@ -639,24 +691,32 @@ static bool eval_command(struct exec *x, const struct tval *dot, const struct no
 
 static bool eval_pipeline(struct exec *x, const struct tval *dot, const struct node *pipe, struct tval *out)
 {
-    struct tval value = { 0 };
     x->at = pipe;
-    for (uint32_t i = 0; i < pipe->u.pipe.cmds_count; i++) {
-        struct tval next;
-        if (!eval_command(x, dot, pipe->u.pipe.cmds[i], i > 0 ? &value : NULL, &next))
+    if (LIKELY(pipe->u.pipe.cmds_count == 1 && pipe->u.pipe.decl_count == 0)) {
+        if (!eval_command(x, dot, pipe->u.pipe.cmds[0], NULL, out))
             return false;
+        if (out->kind == TVAL_NIL)
+            *out = (struct tval){ 0 };
+        return true;
+    }
+    struct tval between[2] = { { 0 } };
+    struct tval *value = &between[1];
+    for (uint32_t i = 0; i < pipe->u.pipe.cmds_count; i++) {
+        struct tval *next = &between[i % 2];
+        if (!eval_command(x, dot, pipe->u.pipe.cmds[i], i > 0 ? value : NULL, next))
+            return false;
+        if (next->kind == TVAL_NIL)
+            *next = (struct tval){ 0 };
         value = next;
-        if (value.kind == TVAL_NIL)
-            value = (struct tval){ 0 };
     }
     for (uint32_t i = 0; i < pipe->u.pipe.decl_count; i++) {
         struct str name = pipe->u.pipe.decl[i]->u.chain.idents[0];
         if (!pipe->u.pipe.assign)
-            push(x, name, &value);
-        else if (!set_variable(x, name, &value))
+            push(x, name, value);
+        else if (!set_variable(x, name, value))
             return false;
     }
-    *out = value;
+    *out = *value;
     return true;
 }
 
@@ -673,16 +733,16 @@ static void print_plain(const struct tval *v, struct buf *out)
         tval_print_plain(v, out);
 }
 
-static bool print_action(struct exec *x, const struct node *n, const struct tval *v)
+static inline bool print_action(struct exec *x, const struct node *n, const struct tval *v)
 {
     x->at = n;
     struct buf *out = x->out;
-    size_t limit = x->shared->budget.output_bytes_max;
     /* One value may not outgrow the output's bound by more than itself, and it is bounded by the arena. */
-    if (v->kind == TVAL_STR && out->n + v->v.s.n > limit)
-        return fail_limit(x, "the output is too large");
-    print_plain(v, out);
-    return !out->overflow || fail_limit(x, "the output is too large");
+    if (LIKELY(v->kind == TVAL_STR && !v->class))
+        buf_append(out, v->v.s.p, v->v.s.n);
+    else
+        print_plain(v, out);
+    return LIKELY(!out->overflow) || fail_limit(x, "the output is too large");
 }
 
 static enum flow walk_if_with(struct exec *x, const struct tval *dot, const struct node *n)
@@ -824,7 +884,7 @@ static bool run_tree(struct exec *x, const struct tree *tree, const struct tval 
 static enum flow walk_template(struct exec *x, const struct tval *dot, const struct node *n)
 {
     x->at = n;
-    const struct tree *tree = scope_find(x->scope, n->u.tmpl.name);
+    const struct tree *tree = find_tree(x, n->u.tmpl.name);
     if (!tree) {
         fail(x, "template \"%.*s\" not defined", STR_ARG(n->u.tmpl.name));
         return FLOW_FAIL;
@@ -835,14 +895,54 @@ static enum flow walk_template(struct exec *x, const struct tval *dot, const str
     return run_tree(x, tree, &value) ? FLOW_NEXT : FLOW_FAIL;
 }
 
+/* The X of {{ .X }}, which is what most of a template is; NULL if the node is something else. */
+static inline const struct node *plain_field(const struct node *n)
+{
+    if (n->kind != NODE_ACTION)
+        return NULL;
+    const struct node *pipe = n->u.control.pipe;
+    if (pipe->u.pipe.cmds_count != 1 || pipe->u.pipe.decl_count != 0)
+        return NULL;
+    const struct node *cmd = pipe->u.pipe.cmds[0];
+    const struct node *first = cmd->u.list.v[0];
+    return cmd->u.list.n == 1 && first->kind == NODE_FIELD && first->u.chain.n == 1 ? first : NULL;
+}
+
+/* {{ .X }} without the stations between; false: X is no field. */
+static inline bool print_field(struct exec *x, const struct tval *dot, const struct node *field)
+{
+    const struct name_row *row = find_name(x, dot->class, field->u.chain.idents[0]);
+    if (UNLIKELY(row->method || !row->field))
+        return false;
+    struct tval value;
+    row->field->get(dot->v.ref.p, &value);
+    if (LIKELY(value.kind == TVAL_STR && !value.class))
+        buf_append(x->out, value.v.s.p, value.v.s.n);
+    else
+        print_plain(&value, x->out);
+    return true;
+}
+
+/* Texts and plain fields, which cannot fail but for the room, are seen to here, the others by walk(). They are no steps of
+ * their own: the loop that repeats them takes one. */
 static enum flow walk_list(struct exec *x, const struct tval *dot, const struct node *list)
 {
     enum flow flow = FLOW_NEXT;
     if (!descend(x))
         return FLOW_FAIL;
-    for (uint32_t i = 0; i < list->u.list.n && flow == FLOW_NEXT; i++)
-        flow = walk(x, dot, list->u.list.v[i]);
+    for (uint32_t i = 0; i < list->u.list.n && flow == FLOW_NEXT; i++) {
+        const struct node *n = list->u.list.v[i];
+        const struct node *field;
+        if (n->kind == NODE_TEXT)
+            buf_append(x->out, n->u.text.p, n->u.text.n);
+        else if (dot->kind != TVAL_STRUCT || !(field = plain_field(n)) || !print_field(x, dot, field))
+            flow = walk(x, dot, n);
+    }
     x->shared->budget.depth--;
+    if (UNLIKELY(x->out->overflow && flow != FLOW_FAIL)) {
+        fail_limit(x, "the output is too large");
+        flow = FLOW_FAIL;
+    }
     return flow;
 }
 
@@ -853,7 +953,7 @@ static enum flow walk(struct exec *x, const struct tval *dot, const struct node 
     switch (n->kind) {
     case NODE_TEXT:
         buf_str(x->out, n->u.text);
-        return step(x) ? FLOW_NEXT : FLOW_FAIL;
+        return FLOW_NEXT;
     case NODE_ACTION:
         if (!eval_pipeline(x, dot, n->u.control.pipe, &value))
             return FLOW_FAIL;

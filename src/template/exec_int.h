@@ -10,6 +10,7 @@
 struct scope {
     const struct tree_map *own;
     const struct tree_map *shared; /* may be NULL */
+    const struct tree *root;       /* the text outside of definitions, one of own */
 };
 struct tree *scope_find(const struct scope *s, struct str name); /* NULL if not defined */
 
@@ -33,8 +34,21 @@ struct variables { /* a stack; kept by the renderer between renderings */
     size_t n, capacity;
 };
 
+/* What a name meant to a class the last time somebody asked. A renderer keeps these, because it belongs to one thread
+ * and the trees, which are shared, cannot. A name is known by where it stands in its template's text. */
+#define NAME_ROWS 256 /* a power of two; two names that meet in one slot take turns */
+struct name_row {
+    const struct tval_class *class; /* NULL: the name of a template of the set */
+    const char *name;
+    const struct tval_method *method; /* NULL: none */
+    const struct tval_field *field;   /* NULL: none */
+    const struct tree *tree;
+};
+
 struct exec_shared {
     struct template_renderer *renderer;
+    struct name_row *names; /* NAME_ROWS of them */
+    struct buf *spare;      /* two, of the renderer: call_buf() lends them */
     const struct template_run *run;
     const struct template_hooks *hooks; /* never NULL */
     struct arena *arena;

@@ -44,9 +44,28 @@ struct str call_str(struct tval_call *c, const struct buf *b)
     return arena_str(c->arena, buf_view(b));
 }
 
+/* A buffer that one long value has grown is not kept for the short ones. */
+#define SPARE_BYTES_MAX (64 * 1024)
+
 void call_buf(struct tval_call *c, struct buf *b)
 {
-    *b = (struct buf){ .limit_bytes = call_shared(c)->budget.output_bytes_max };
+    struct exec_shared *shared = call_shared(c);
+    struct buf *spare = shared->spare->p ? &shared->spare[0] : &shared->spare[1];
+    *b = *spare;
+    *spare = (struct buf){ 0 };
+    buf_reset(b);
+    b->limit_bytes = shared->budget.output_bytes_max;
+}
+
+void call_buf_end(struct tval_call *c, struct buf *b)
+{
+    struct buf *spare = call_shared(c)->spare;
+    if (spare->p)
+        spare++;
+    if (!spare->p && b->capacity <= SPARE_BYTES_MAX)
+        *spare = *b;
+    else
+        buf_deinit(b);
 }
 
 bool call_result(struct tval_call *c, struct buf *b, struct tval *out, struct err *err)
@@ -56,6 +75,6 @@ bool call_result(struct tval_call *c, struct buf *b, struct tval *out, struct er
         *out = tval_str(call_str(c, b));
     else
         err_set(err, ERR_LIMIT, "the result is too large");
-    buf_deinit(b);
+    call_buf_end(c, b);
     return ok;
 }

@@ -413,7 +413,7 @@ static bool escaped(struct tval_call *c, const struct tval *args, size_t n, void
     join_args(&plain, args, n);
     b.overflow = plain.overflow;
     escape(&b, buf_view(&plain));
-    buf_deinit(&plain);
+    call_buf_end(c, &plain);
     return call_result(c, &b, out, err);
 }
 

@@ -33,9 +33,10 @@ const struct func *func_escaper(struct str name);
 struct str call_str(struct tval_call *c, const struct buf *b);
 /* A cause; always false. */
 bool call_fail(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* A scratch buffer bounded by what the rendering may still use; call_result frees it and makes the string, or fails if
- * it overflowed. */
+/* A scratch buffer bounded by what the rendering may still use; call_result makes the string, or fails if it overflowed,
+ * and ends it. call_buf_end gives the memory back for the next one (buf_deinit is right, too). */
 void call_buf(struct tval_call *c, struct buf *b);
+void call_buf_end(struct tval_call *c, struct buf *b);
 MUST_CHECK bool call_result(struct tval_call *c, struct buf *b, struct tval *out, struct err *err);
 const struct template_run *call_run(const struct tval_call *c);
 const struct template_hooks *call_hooks(const struct tval_call *c); /* never NULL */

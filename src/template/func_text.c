@@ -15,12 +15,17 @@
 #define FUNC(name_)                                                                                \
     static bool name_(struct tval_call *c, const struct tval *args, size_t args_count, struct tval *out, struct err *err)
 
-static void map_runes(struct buf *b, struct str s, ucs4_t (*map)(ucs4_t))
+static void map_runes(struct buf *b, struct str s, ucs4_t (*map)(ucs4_t), char (*map_ascii)(char))
 {
     while (s.n > 0) {
+        if ((unsigned char)s.p[0] < 0x80) {
+            buf_byte(b, map_ascii(s.p[0]));
+            s = str_from(s, 1);
+            continue;
+        }
         size_t size;
         rune r = utf8_decode(s, &size);
-        utf8_append(b, r < 0x80 && size == 1 ? map(r) : r == RUNE_ERROR ? r : map(r));
+        utf8_append(b, r == RUNE_ERROR ? r : map(r));
         s = str_from(s, size);
     }
 }
@@ -40,7 +45,7 @@ FUNC(to_upper)
     struct buf b;
     (void)args_count;
     call_buf(c, &b);
-    map_runes(&b, args[0].v.s, upper_rune);
+    map_runes(&b, args[0].v.s, upper_rune, ascii_upper);
     return call_result(c, &b, out, err);
 }
 
@@ -49,7 +54,7 @@ FUNC(to_lower)
     struct buf b;
     (void)args_count;
     call_buf(c, &b);
-    map_runes(&b, args[0].v.s, lower_rune);
+    map_runes(&b, args[0].v.s, lower_rune, ascii_lower);
     return call_result(c, &b, out, err);
 }
 

@@ -13,16 +13,17 @@
 
 /* ---- values as text ---- */
 
-/* The arguments as text and the kind of the single one; b backs the text if it had to be made. */
+/* The arguments as text and the kind of the single one; b backs the text if it had to be made, and is empty if not. */
 static struct str text_of(struct tval_call *c, const struct tval *args, size_t n, struct buf *b,
                           const struct tval_class **class)
 {
-    call_buf(c, b);
+    *b = (struct buf){ 0 };
     *class = NULL;
     if (n == 1 && args[0].kind == TVAL_STR && (!args[0].class || !args[0].class->string)) {
         *class = args[0].class;
         return args[0].v.s;
     }
+    call_buf(c, b);
     bool previous = true;
     for (size_t i = 0; i < n; i++) {
         if (args[i].kind == TVAL_NONE || args[i].kind == TVAL_NIL)
@@ -48,7 +49,7 @@ static bool escape_with(struct tval_call *c, const struct tval *args, size_t n, 
     call_buf(c, &b);
     b.overflow = made.overflow;
     escape(&b, s, class);
-    buf_deinit(&made);
+    call_buf_end(c, &made);
     return call_result(c, &b, out, err);
 }
 
@@ -102,10 +103,24 @@ static const char *html_replacement(char x, unsigned flags)
     }
 }
 
+/* The bytes that HTML text does not keep. */
+static const bool html_special[256] = {
+    ['\0'] = true, ['"'] = true, ['&'] = true, ['\''] = true, ['+'] = true, ['<'] = true, ['>'] = true,
+};
+
+/* Where the first of them is; s.n if nothing has to be replaced. */
+static size_t html_plain(struct str s)
+{
+    size_t i = 0;
+    while (i < s.n && !html_special[(unsigned char)s.p[i]])
+        i++;
+    return i;
+}
+
 static void replace_html(struct buf *out, struct str s, unsigned flags)
 {
     size_t last = 0;
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = flags & ESCAPE_NO_SPACE ? 0 : html_plain(s); i < s.n; i++) {
         const char *to = html_replacement(s.p[i], flags);
         if (to) {
             buf_append(out, s.p + last, i - last);
@@ -173,15 +188,14 @@ FUNC(html_text)
     struct buf made, b;
     const struct tval_class *class;
     struct str s = text_of(c, args, args_count, &made, &class);
-    if (class == &tval_html_class) {
+    if (!made.p && (class == &tval_html_class || html_plain(s) == s.n)) {
         *out = tval_str(s);
-        buf_deinit(&made);
         return true;
     }
     call_buf(c, &b);
     b.overflow = made.overflow;
     replace_html(&b, s, 0);
-    buf_deinit(&made);
+    call_buf_end(c, &made);
     return call_result(c, &b, out, err);
 }
 
@@ -201,6 +215,10 @@ static bool attribute(struct tval_call *c, const struct tval *args, size_t n, un
     struct buf made, b;
     const struct tval_class *class;
     struct str s = text_of(c, args, n, &made, &class);
+    if (!made.p && !flags && !class && html_plain(s) == s.n) {
+        *out = tval_str(s);
+        return true;
+    }
     call_buf(c, &b);
     b.overflow = made.overflow;
     if (s.n == 0 && (flags & ESCAPE_NO_SPACE)) {
@@ -214,7 +232,7 @@ static bool attribute(struct tval_call *c, const struct tval *args, size_t n, un
     } else {
         replace_html(&b, s, flags);
     }
-    buf_deinit(&made);
+    call_buf_end(c, &made);
     return call_result(c, &b, out, err);
 }
 
@@ -264,19 +282,27 @@ static bool is_safe_url(struct str s)
            str_eq_nocase(scheme, STR("mailto"));
 }
 
+static bool url_keeps(struct str s, size_t i, bool normalize)
+{
+    char x = s.p[i];
+    if (ascii_is_alnum(x) || x == '-' || x == '.' || x == '_' || x == '~')
+        return true;
+    return normalize && x &&
+           (strchr("!#$&*+,/:;=?@[]", x) != NULL ||
+            (x == '%' && i + 2 < s.n && ascii_is_xdigit(s.p[i + 1]) && ascii_is_xdigit(s.p[i + 2])));
+}
+
 static void write_url(struct buf *out, struct str s, bool normalize)
 {
+    size_t last = 0;
     for (size_t i = 0; i < s.n; i++) {
-        char x = s.p[i];
-        bool keep = ascii_is_alnum(x) || x == '-' || x == '.' || x == '_' || x == '~';
-        if (!keep && normalize && x)
-            keep = strchr("!#$&*+,/:;=?@[]", x) != NULL ||
-                   (x == '%' && i + 2 < s.n && ascii_is_xdigit(s.p[i + 1]) && ascii_is_xdigit(s.p[i + 2]));
-        if (keep)
-            buf_byte(out, x);
-        else
-            buf_printf(out, "%%%02x", (unsigned char)x);
+        if (url_keeps(s, i, normalize))
+            continue;
+        buf_append(out, s.p + last, i - last);
+        buf_printf(out, "%%%02x", (unsigned char)s.p[i]);
+        last = i + 1;
     }
+    buf_append(out, s.p + last, s.n - last);
 }
 
 FUNC(html_url_filter)
@@ -285,8 +311,10 @@ FUNC(html_url_filter)
     const struct tval_class *class;
     struct str s = text_of(c, args, args_count, &made, &class);
     (void)err;
-    *out = tval_str(class == &tval_url_class || is_safe_url(s) ? arena_str(c->arena, s) : STR("#" FAILSAFE));
-    buf_deinit(&made);
+    if (class != &tval_url_class && !is_safe_url(s))
+        s = STR("#" FAILSAFE);
+    *out = tval_str(made.p ? arena_str(c->arena, s) : s);
+    call_buf_end(c, &made);
     return true;
 }
 
@@ -497,7 +525,7 @@ FUNC(html_js_value)
     const struct tval_class *class;
     struct tval text = tval_str(text_of(c, args, args_count, &made, &class));
     bool ok = js_value_of(c, &text, out, err);
-    buf_deinit(&made);
+    call_buf_end(c, &made);
     return ok;
 }
 

@@ -40,6 +40,8 @@ struct template_renderer {
     struct map regexes;
     struct arena scratch;
     struct variables vars;
+    struct name_row *names; /* of texts and classes; forgotten with the cache, whose texts they point into */
+    struct buf spare[2];
     unsigned running; /* renderings under way */
 };
 
@@ -133,7 +135,7 @@ static struct compiled *compile(struct template_set *set, struct str name, struc
         c->root = map_get(&c->own.map, name);
     if (ok && html) {
         struct tree_map escaped = { 0 };
-        struct scope scope = { &c->own, &set->trees };
+        struct scope scope = { &c->own, &set->trees, c->root };
         ok = html_escape_trees(&c->arena, &scope, c->root, &escaped, &c->root, err);
         map_deinit(&c->own.map);
         c->own = escaped;
@@ -165,6 +167,7 @@ static void drop_cache(struct template_renderer *r)
         regex_release(re);
     map_deinit(&r->regexes);
     r->regexes = (struct map){ 0 };
+    memset(r->names, 0, NAME_ROWS * sizeof *r->names);
 }
 
 /* Two rules of Prometheus may have one text and must not have one error: the name is part of the key. */
@@ -199,6 +202,7 @@ struct template_renderer *template_renderer_new(struct template_set *set)
 {
     struct template_renderer *r = MEM_NEW(struct template_renderer);
     r->set = template_set_retain(set);
+    r->names = mem_alloc_array(NAME_ROWS, sizeof *r->names);
     arena_init(&r->scratch, ARENA_NO_LIMIT);
     return r;
 }
@@ -210,6 +214,9 @@ void template_renderer_free(struct template_renderer *r)
     drop_cache(r);
     arena_deinit(&r->scratch);
     mem_free(r->vars.v);
+    mem_free(r->names);
+    buf_deinit(&r->spare[0]);
+    buf_deinit(&r->spare[1]);
     template_set_release(r->set);
     mem_free(r);
 }
@@ -223,7 +230,7 @@ bool exec_text(struct exec_shared *shared, struct str text, struct buf *out, str
     struct compiled *c = find_compiled(r, shared->run->name, text, shared->html, err);
     bool ok = false;
     if (c) {
-        struct scope scope = { &c->own, shared->html ? NULL : &r->set->trees };
+        struct scope scope = { &c->own, shared->html ? NULL : &r->set->trees, c->root };
         ok = exec_tree(shared, &scope, c->root, out, err);
     }
     r->running--;
@@ -254,6 +261,8 @@ static bool render(struct template_renderer *r, const struct template_run *run, 
         drop_cache(r);
     struct exec_shared shared = {
         .renderer = r,
+        .names = r->names,
+        .spare = r->spare,
         .run = run,
         .hooks = run->hooks ? run->hooks : &none,
         .arena = run->arena ? run->arena : &r->scratch,
@@ -265,9 +274,17 @@ static bool render(struct template_renderer *r, const struct template_run *run, 
                     .output_bytes_max = run->output_bytes_max ? run->output_bytes_max : TEMPLATE_OUTPUT_BYTES_MAX },
     };
     shared.budget.memory_bytes_start = shared.arena->used_bytes;
-    /* The bound is on what this rendering writes, not on what the buffer held before. */
-    shared.budget.output_bytes_max += out->n;
+    /* The bound is on what this rendering writes, not on what the buffer held before. The buffer enforces it. */
+    size_t limit = out->limit_bytes, max = shared.budget.output_bytes_max + out->n;
+    shared.budget.output_bytes_max = max;
+    bool tighter = !out->overflow && (limit == 0 || limit > max);
+    if (tighter)
+        out->limit_bytes = max;
     bool ok = exec_text(&shared, text, out, err);
+    if (tighter) {
+        out->limit_bytes = limit;
+        out->overflow = false;
+    }
     if (!run->arena)
         arena_reset(&r->scratch);
     return ok;

@@ -82,7 +82,7 @@ struct tval_call {
 struct tval_field {
     struct str name;
     struct str json; /* empty: left out of JSON */
-    void (*get)(const void *self, struct tval *out);
+    void (*get)(const void *self, struct tval *out); /* sets all of out */
 };
 
 /* Parameters are described by letters: b bool, i int, f float64, s string, S []string, L []interface{}, t time.Time,

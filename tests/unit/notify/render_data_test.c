@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "lib/alloc_count.h"
 #include "unit/notify/receivers/drive.h"
 
 static void check_text(struct drive *d, const struct render_data *data, const char *text, const char *want)
@@ -37,6 +38,47 @@ static void a_notification_is_seen_as_go_shows_it(void **state)
     check_text(&d, &data, "{{ len .RouteLabels }}", "0");
     render_data_from(&d.arena, d.n, 1, &data);
     check_text(&d, &data, "{{ len .Alerts }} {{ .CommonLabels.instance }}", "1 a"); /* common to those that are shown */
+    drive_end(&d);
+}
+
+static void one_place_shows_values_of_several_types(void **state)
+{
+    struct drive d;
+    struct render_data data;
+    (void)state;
+    drive_begin(&d, RECEIVER_WEBHOOK, "url: http://x\n", true);
+    render_data_from(&d.arena, d.n, 0, &data);
+    check_text(&d, &data,
+               "{{ define \"s\" }}{{ .Status }}{{ end }}{{ template \"s\" .CommonLabels }}{{ template \"s\" . }} "
+               "{{ range .Alerts }}{{ template \"s\" . }}{{ end }}{{ template \"s\" .GroupLabels }}",
+               "resolved resolvedresolved");
+    drive_end(&d);
+}
+
+static void the_default_texts_render_without_the_heap(void **state)
+{
+    static const char *const names[] = { "slack.default.title", "slack.default.titlelink", "slack.default.fallback",
+                                         "slack.default.color", "email.default.subject", "discord.default.message" };
+    struct drive d;
+    struct render_data data;
+    struct buf out = { 0 };
+    struct err err = { 0 };
+    uint64_t before = 0;
+    (void)state;
+    drive_begin(&d, RECEIVER_WEBHOOK, "url: http://x\n", false);
+    render_data_from(&d.arena, d.n, 0, &data);
+    struct template_run run = { .data = render_data_value(&data), .now = d.at.now };
+    for (int round = 0; round < 3; round++) {
+        before = alloc_count();
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+            char text[80];
+            snprintf(text, sizeof text, "{{ template \"%s\" . }}", names[i]);
+            buf_reset(&out);
+            assert_true(template_render_text(d.renderer, &run, str_c(text), &out, &err));
+        }
+    }
+    assert_int_equal(alloc_count() - before, 0);
+    buf_deinit(&out);
     drive_end(&d);
 }
 
@@ -135,6 +177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_notification_is_seen_as_go_shows_it),
+        cmocka_unit_test(one_place_shows_values_of_several_types),
+        cmocka_unit_test(the_default_texts_render_without_the_heap),
         cmocka_unit_test(resolved_alerts_show_their_end),
         cmocka_unit_test(label_sets_have_their_methods),
         cmocka_unit_test(json_data_is_read_leniently),
