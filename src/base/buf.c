@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "base/num.h"
 
 #include <stdio.h>
 
@@ -130,12 +131,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 void buf_u64(struct buf *b, uint64_t v)
 {
     char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    buf_append(b, digits + at, sizeof digits - at);
+    buf_append(b, digits, (size_t)(num_put_u64(digits, v) - digits));
 }
 
 void buf_i64(struct buf *b, int64_t v)

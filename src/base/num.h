@@ -24,4 +24,11 @@ void num_write_json_f64(struct buf *b, double v);
 #define NUM_F64_MAX 32 /* bytes the shortest form 'g' can take */
 size_t num_format_f64(char out[NUM_F64_MAX], double v); /* shortest 'g' as Prometheus's text formats ('f' -1 is elsewhere) */
 
+/* Decimal digits of v at p, at most 20 bytes, no NUL; returns the end. */
+char *num_put_u64(char *p, uint64_t v);
+/* Shortest text: 'f' for 0 and 1e-6 <= |v| < 1e21, else 'e'; NaN, +Inf, -Inf. At most NUM_PLAIN_MAX bytes, no NUL; returns
+ * the end. */
+#define NUM_PLAIN_MAX 32
+char *num_put_plain(char *p, double v);
+
 #endif

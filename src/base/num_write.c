@@ -10,6 +10,24 @@
 #include <math.h>
 #include <stdio.h>
 
+/* "00" to "99" */
+static const char pairs[200] = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+                               "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
+char *num_put_u64(char *p, uint64_t v)
+{
+    char text[20];
+    size_t at = sizeof text;
+    for (; v >= 100; v /= 100)
+        memcpy(text + (at -= 2), pairs + v % 100 * 2, 2);
+    if (v >= 10)
+        memcpy(text + (at -= 2), pairs + v * 2, 2);
+    else
+        text[--at] = (char)('0' + v);
+    memcpy(p, text + at, sizeof text - at);
+    return p + (sizeof text - at);
+}
+
 struct shortest {
     char digits[20];
     int count; /* of digits, no trailing zeros; "0" for zero */
@@ -93,12 +111,7 @@ static void shortest_of(double magnitude, struct shortest *out)
         digits /= 10;
         exponent++;
     }
-    char text[20];
-    int at = (int)sizeof text;
-    for (; digits; digits /= 10)
-        text[--at] = (char)('0' + digits % 10);
-    out->count = (int)sizeof text - at;
-    memcpy(out->digits, text + at, (size_t)out->count);
+    out->count = (int)(num_put_u64(out->digits, digits) - out->digits);
     out->point = out->count + exponent;
 }
 
@@ -129,6 +142,22 @@ static char *put_e(char *p, const struct shortest *s, char e)
     *p++ = (char)('0' + exponent / 10 % 10);
     *p++ = (char)('0' + exponent % 10);
     return p;
+}
+
+/* For 1e-6 <= value < 1e21 or 0. */
+static char *put_f_plain(char *p, const struct shortest *s)
+{
+    if (s->point <= 0) {
+        p = put(p, "0.00000", 2 - s->point);
+        return put(p, s->digits, s->count);
+    }
+    if (s->point >= s->count) {
+        p = put(p, s->digits, s->count);
+        return put(p, "00000000000000000000", s->point - s->count);
+    }
+    p = put(p, s->digits, s->point);
+    *p++ = '.';
+    return put(p, s->digits + s->point, s->count - s->point);
 }
 
 static void write_f(struct buf *b, const struct shortest *s)
@@ -234,6 +263,21 @@ void num_write_f64(struct buf *b, double v, char fmt, int precision)
     }
     ASSERT(fmt == 'e' || fmt == 'E');
     buf_append(b, text, (size_t)(put_e(text, &s, fmt) - text));
+}
+
+char *num_put_plain(char *p, double v)
+{
+    const char *name = special(v);
+    if (UNLIKELY(name != NULL))
+        return put(p, name, (int)strlen(name));
+    double a = fabs(v);
+    if (signbit(v))
+        *p++ = '-';
+    if (a < 1e15 && a == trunc(a))
+        return num_put_u64(p, (uint64_t)a);
+    struct shortest s;
+    shortest_of(a, &s);
+    return a >= 1e-6 && a < 1e21 ? put_f_plain(p, &s) : put_e(p, &s, 'e');
 }
 
 void num_write_json_f64(struct buf *b, double v)

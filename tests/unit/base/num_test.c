@@ -102,6 +102,25 @@ static void json_floats_change_form_where_gos_encoder_does(void **state)
     }
 }
 
+static void plain_is_f_in_the_middle_and_e_outside(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed(&rng, 12);
+    static const double edges[] = { 0, -0.0, 1, -1, 0.1, 1e-6, 9.99e-7, 1e15, 1e15 - 1, 1e15 + 0.5, 1e20, 1e21, 5e-324, 123456.5 };
+    for (size_t i = 0; i < 40000; i++) {
+        double v = i < ARRAY_LEN(edges) ? edges[i] : double_of(rng_u64(&rng));
+        if (i >= ARRAY_LEN(edges) && i % 2)
+            v = (double)(int64_t)rng_below(&rng, 1000000000) / 1000; /* what samples are like */
+        char text[NUM_PLAIN_MAX];
+        struct buf b = { 0 };
+        bool plain = v == 0 || (fabs(v) >= 1e-6 && fabs(v) < 1e21);
+        num_write_f64(&b, v, plain ? 'f' : 'e', -1);
+        assert_true(str_eq(str_of(text, (size_t)(num_put_plain(text, v) - text)), buf_view(&b)));
+        buf_deinit(&b);
+    }
+}
+
 /* What is written reads back as the same bits, and no shorter text does. */
 static void shortest_is_exact_and_shortest(void **state)
 {
@@ -246,6 +265,7 @@ int main(void)
         cmocka_unit_test(shortest_forms_are_gos),
         cmocka_unit_test(given_precisions_round_half_to_even),
         cmocka_unit_test(json_floats_change_form_where_gos_encoder_does),
+        cmocka_unit_test(plain_is_f_in_the_middle_and_e_outside),
         cmocka_unit_test(shortest_is_exact_and_shortest),
         cmocka_unit_test(floats_parse_to_the_nearest_double),
         cmocka_unit_test(what_is_no_float_is_refused),
