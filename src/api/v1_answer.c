@@ -2,6 +2,7 @@
 #include "api/v1_int.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "json/writer.h"
 
 #define PIECE_BYTES 32768
@@ -87,27 +88,46 @@ void v1_answer(struct api_v1_job *j, struct str data_json, const struct str_list
     set_body(j, 200, &body);
 }
 
-void v1_write_time(struct buf *out, int64_t ms)
+#define TIME_TEXT_MAX 24 /* sign, 16 digits of seconds, point, 3 digits */
+
+static char *put_time(char *p, int64_t ms)
 {
     uint64_t a = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
     if (ms < 0)
-        buf_byte(out, '-');
-    buf_u64(out, a / 1000);
+        *p++ = '-';
+    p = num_put_u64(p, a / 1000);
     if (a % 1000) {
-        char frac[4] = { '.', (char)('0' + a % 1000 / 100), (char)('0' + a / 10 % 10), (char)('0' + a % 10) };
-        buf_append(out, frac, sizeof frac);
+        *p++ = '.';
+        *p++ = (char)('0' + a % 1000 / 100);
+        *p++ = (char)('0' + a / 10 % 10);
+        *p++ = (char)('0' + a % 10);
     }
+    return p;
+}
+
+void v1_write_time(struct buf *out, int64_t ms)
+{
+    char text[TIME_TEXT_MAX];
+    buf_append(out, text, (size_t)(put_time(text, ms) - text));
 }
 
 /* ---- results ---- */
 
 static const struct str truncated_text = STR_INIT("results truncated due to limit");
 
+/* `,[1700000000,"`: a point up to its value. */
+struct step_text {
+    char p[TIME_TEXT_MAX + 4];
+    uint8_t n;
+};
 struct result_body {
+    struct arena *arena; /* of the request */
     struct promql_result *r;
     bool is_matrix, truncated, begun;
     size_t n, series, point; /* next to write */
     bool histograms;         /* of the series at hand */
+    const int64_t *times;    /* most series of a range have all its steps: their texts are made once */
+    struct step_text *texts; /* of times */
     struct str stats;        /* text of the stats member, in the request's arena; empty: none */
     struct str extra;        /* warning about the stats parameter */
 };
@@ -153,20 +173,73 @@ static void write_element(struct buf *out, const struct promql_series *s)
     buf_byte(out, '}');
 }
 
-/* As much of a series as fits into a piece; true when it is complete. */
+static char *put_point_start(char *p, int64_t t)
+{
+    *p++ = ',';
+    *p++ = '[';
+    p = put_time(p, t);
+    *p++ = ',';
+    *p++ = '"';
+    return p;
+}
+#define POINT_TEXT_MAX (sizeof((struct step_text *)0)->p + NUM_PLAIN_MAX + 2)
+
+/* Series that share their array of times (those without gaps) share its texts. */
+static const struct step_text *texts_of(struct result_body *b, const struct promql_series *s)
+{
+    if (b->texts && b->times == s->t)
+        return b->texts;
+    if (b->texts || b->n < 2 || b->r->series[0].t != b->r->series[1].t)
+        return NULL;
+    b->times = s->t;
+    b->texts = arena_alloc_array(b->arena, s->n, sizeof *b->texts);
+    for (size_t i = 0; i < s->n; i++)
+        b->texts[i].n = (uint8_t)(put_point_start(b->texts[i].p, s->t[i]) - b->texts[i].p);
+    return b->texts;
+}
+
+/* Floats from b->point on until the piece is full; without the comma before the first. */
+static void write_floats(struct result_body *b, const struct promql_series *s, struct buf *out)
+{
+    const struct step_text *texts = texts_of(b, s);
+    while (b->point < s->n && out->n < PIECE_BYTES) {
+        size_t until = b->point + (PIECE_BYTES - out->n) / POINT_TEXT_MAX + 1;
+        until = until < s->n ? until : s->n;
+        buf_reserve(out, (until - b->point) * POINT_TEXT_MAX);
+        char *p = out->p + out->n;
+        for (; b->point < until; b->point++) {
+            if (texts) {
+                memcpy(p, texts[b->point].p, sizeof texts->p);
+                p += texts[b->point].n;
+            } else {
+                p = put_point_start(p, s->t[b->point]);
+            }
+            p = num_put_plain(p, s->v[b->point]);
+            *p++ = '"';
+            *p++ = ']';
+        }
+        *p = 0;
+        out->n = (size_t)(p - out->p);
+    }
+}
+
+/* As much of a series as fits into a piece; true when it is complete. What was begun is known by point or histograms, so a
+ * piece ends behind a point, never before the first. */
 static bool write_series(struct result_body *b, const struct promql_series *s, struct buf *out)
 {
     if (b->point == 0 && !b->histograms) {
         buf_c(out, "{\"metric\":");
         write_labels(out, s->labels);
-    }
-    for (; !b->histograms && b->point < s->n; b->point++) {
-        if (out->n >= PIECE_BYTES)
-            return false;
-        buf_c(out, b->point ? "," : ",\"values\":[");
-        write_float(out, s->t[b->point], s->v[b->point]);
+        if (s->n) {
+            buf_c(out, ",\"values\":[");
+            write_float(out, s->t[0], s->v[0]);
+            b->point = 1;
+        }
     }
     if (!b->histograms) {
+        write_floats(b, s, out);
+        if (b->point < s->n)
+            return false;
         if (s->n)
             buf_byte(out, ']');
         b->histograms = true;
@@ -292,7 +365,7 @@ static void pulled(struct api_v1_job *j, http_body_pull *pull, void *arg, void (
 void v1_answer_result(struct api_v1_job *j, struct promql_result *r)
 {
     struct result_body *b = ARENA_NEW(j->req->arena, struct result_body);
-    *b = (struct result_body){ .r = r, .is_matrix = r->type == PROMQL_MATRIX, .n = r->n };
+    *b = (struct result_body){ .arena = j->req->arena, .r = r, .is_matrix = r->type == PROMQL_MATRIX, .n = r->n };
     if (r->type == PROMQL_SCALAR || r->type == PROMQL_STRING)
         b->n = 0;
     if (j->limit && b->n > j->limit) {
