@@ -203,6 +203,7 @@ void index_series_deinit(struct index_series *s)
 {
     mem_free(s->symbols);
     mem_free(s->chunks);
+    mem_free(s->texts.v);
     *s = (struct index_series){ 0 };
 }
 
@@ -272,16 +273,39 @@ bool index_series_read(const struct index_reader *r, uint32_t ref, struct index_
     return !c.bad || damaged(err, "series ends inside");
 }
 
-bool index_series_labels(const struct index_reader *r, const struct index_series *s, struct arena *a,
-                         struct labels *out, struct err *err)
+static void texts_ready(struct index_texts *x, const struct index_reader *r, size_t n)
+{
+    if (x->of != r) {
+        x->of = r;
+        mem_free(x->v);
+        x->v = NULL;
+        x->capacity = 0;
+    }
+    if (n <= x->capacity)
+        return;
+    size_t capacity = mem_grow(x->capacity, n);
+    x->v = mem_realloc_array(x->v, capacity, sizeof *x->v);
+    memset(x->v + x->capacity, 0, (capacity - x->capacity) * sizeof *x->v);
+    x->capacity = capacity;
+}
+
+bool index_series_labels(const struct index_reader *r, struct index_series *s, struct arena *a, struct labels *out,
+                         struct err *err)
 {
     struct label *v = arena_try_alloc_array(a, s->labels_count + 1, sizeof *v);
     if (!v)
         return err_set(err, ERR_LIMIT, "too many series: the query's memory is full");
-    for (size_t i = 0; i < s->labels_count; i++) {
-        if (!index_symbol(r, s->symbols[2 * i], &v[i].name, err) ||
-            !index_symbol(r, s->symbols[2 * i + 1], &v[i].value, err))
-            return false;
+    texts_ready(&s->texts, r, 2 * s->labels_count);
+    for (size_t i = 0; i < 2 * s->labels_count; i++) {
+        struct index_text *x = &s->texts.v[i];
+        if (!x->text.p || x->symbol != s->symbols[i]) {
+            if (!index_symbol(r, s->symbols[i], &x->text, err)) {
+                x->text = (struct str){ NULL, 0 };
+                return false;
+            }
+            x->symbol = s->symbols[i];
+        }
+        *(i % 2 ? &v[i / 2].value : &v[i / 2].name) = x->text;
     }
     *out = (struct labels){ v, s->labels_count };
     return true;

@@ -47,17 +47,27 @@ struct index_chunk {
     int64_t mint, maxt;
     uint64_t ref;
 };
+/* Neighbours share most of their labels: texts as they were found last, place by place. */
+struct index_texts {
+    const struct index_reader *of;
+    struct index_text {
+        uint32_t symbol;
+        struct str text; /* NULL: none yet */
+    } *v;
+    size_t capacity;
+};
 struct index_series { /* reused from read to read */
     uint32_t *symbols; /* name, value, name, value, ... */
     size_t labels_count, labels_capacity;
+    struct index_texts texts;
     struct index_chunk *chunks;
     size_t chunks_count, chunks_capacity;
 };
 void index_series_deinit(struct index_series *s);
 MUST_CHECK bool index_series_read(const struct index_reader *r, uint32_t ref, struct index_series *out, struct err *err);
 /* Labels as texts of the mapping, in the arena. ERR_LIMIT if it is full. */
-MUST_CHECK bool index_series_labels(const struct index_reader *r, const struct index_series *s, struct arena *a,
-                                    struct labels *out, struct err *err);
+MUST_CHECK bool index_series_labels(const struct index_reader *r, struct index_series *s, struct arena *a, struct labels *out,
+                                    struct err *err);
 
 /* Values of a name in order; visit returns false to stop early. A name that is not there has none. */
 typedef bool index_value_visit(void *arg, struct str value, uint64_t list_at);
