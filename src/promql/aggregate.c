@@ -39,16 +39,19 @@ struct folding {
     bool histograms_ignored;
 };
 
-static struct group *group_of(struct folding *z, const struct column *c, struct labels labels)
+/* The group under z->key, NULL: none yet. */
+static struct group *group_find(struct folding *z, const struct column *c)
+{
+    struct group *g = map_get(&z->by_labels, buf_view(&z->key));
+    if (g)
+        g->drop_name |= c->drop_name;
+    return g;
+}
+
+static struct group *group_make(struct folding *z, const struct column *c, struct labels labels)
 {
     struct eval *ev = z->ev;
-    struct str key = labels_bytes_buf(&z->key, labels);
-    struct group *g = map_get(&z->by_labels, key);
-    if (g) {
-        g->drop_name |= c->drop_name;
-        return g;
-    }
-    g = ARENA_NEW(ev->a, struct group);
+    struct group *g = ARENA_NEW(ev->a, struct group);
     g->labels = labels;
     g->drop_name = c->drop_name;
     size_t n = z->f->n;
@@ -77,7 +80,7 @@ static struct group *group_of(struct folding *z, const struct column *c, struct 
         z->capacity = capacity;
     }
     z->groups[z->n++] = g;
-    map_put(&z->by_labels, arena_str(ev->a, key), g);
+    map_put(&z->by_labels, arena_str(ev->a, buf_view(&z->key)), g);
     return g;
 }
 
@@ -87,6 +90,19 @@ static struct labels grouping_labels(struct folding *z, struct labels ls)
     if (!n->u.aggregate.without && n->u.aggregate.grouping.n == 0)
         return (struct labels){ NULL, 0 };
     return labels_project(z->ev, ls, &n->u.aggregate.grouping, !n->u.aggregate.without);
+}
+
+/* Labels are put together for the first series of a group only. */
+static struct group *group_of(struct folding *z, const struct column *c)
+{
+    const struct promql_node *n = z->node;
+    struct group *g;
+    if (!n->u.aggregate.without && n->u.aggregate.grouping.n == 0) {
+        buf_reset(&z->key);
+        return (g = group_find(z, c)) ? g : group_make(z, c, (struct labels){ NULL, 0 });
+    }
+    labels_project_bytes(&z->key, c->labels, &n->u.aggregate.grouping, !n->u.aggregate.without);
+    return (g = group_find(z, c)) ? g : group_make(z, c, grouping_labels(z, c->labels));
 }
 
 static bool fold_histogram(struct folding *z, struct group *g, size_t i, const struct float_histogram *h)
@@ -134,8 +150,34 @@ static bool push_value(struct eval *ev, struct value_list *l, double v)
     return true;
 }
 
+/* Floats in every cell, and the group has floats in every cell: the loop without questions. */
+static void fold_sum_dense(struct group *g, const struct column *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double x = c->v[i], s = g->a[i], t = s + x;
+        bool larger = fabs(s) >= fabs(x);
+        double high = larger ? s : x, low = larger ? x : s;
+        g->b[i] = isinf(t) ? 0 : g->b[i] + ((high - t) + low);
+        g->a[i] = t;
+    }
+}
+static bool all_are(const uint8_t *p, size_t n, uint8_t value)
+{
+    return n == 0 || (p[0] == value && memcmp(p, p + 1, n - 1) == 0);
+}
 static void fold_sum(struct group *g, const struct column *c, size_t n)
 {
+    if (all_are(c->kind, n, CELL_FLOAT)) {
+        if (all_are(g->kind, n, 1)) {
+            fold_sum_dense(g, c, n);
+            return;
+        }
+        if (all_are(g->kind, n, 0)) {
+            memcpy(g->a, c->v, n * sizeof *g->a);
+            memset(g->kind, 1, n);
+            return;
+        }
+    }
     for (size_t i = 0; i < n; i++) {
         if (c->kind[i] != CELL_FLOAT)
             continue;
@@ -202,7 +244,7 @@ static bool fold_others(struct folding *z, struct group *g, const struct column 
 static bool fold_one(void *arg, struct column *c)
 {
     struct folding *z = arg;
-    struct group *g = group_of(z, c, grouping_labels(z, c->labels));
+    struct group *g = group_of(z, c);
     size_t n = z->f->n;
     if (!g)
         return false;
@@ -240,8 +282,9 @@ static bool count_value(struct folding *z, const struct column *c, size_t i, str
     struct labels ls = labels_set(z->ev, base, z->label, arena_str(z->ev->a, buf_view(&text)));
     buf_deinit(&text);
     struct column marks = { .drop_name = false };
-    struct group *g = group_of(z, &marks, ls);
-    if (!g)
+    labels_bytes_buf(&z->key, ls);
+    struct group *g = group_find(z, &marks);
+    if (!g && !(g = group_make(z, &marks, ls)))
         return false;
     g->a[i]++;
     g->kind[i] |= 1;

@@ -86,15 +86,24 @@ bool vector_add(struct eval *ev, struct vector *vec, struct column *c)
 
 /* ---- label sets ---- */
 
+static void put_label(struct buf *b, struct label l)
+{
+    size_t n = l.name.n + l.value.n + 2;
+    buf_reserve(b, n);
+    char *p = b->p + b->n;
+    memcpy(p, l.name.p, l.name.n);
+    p[l.name.n] = '\xff';
+    memcpy(p + l.name.n + 1, l.value.p, l.value.n);
+    p[n - 1] = '\xff';
+    p[n] = 0;
+    b->n += n;
+}
+
 struct str labels_bytes_buf(struct buf *b, struct labels ls)
 {
     buf_reset(b);
-    for (size_t i = 0; i < ls.n; i++) {
-        buf_str(b, ls.v[i].name);
-        buf_byte(b, '\xff');
-        buf_str(b, ls.v[i].value);
-        buf_byte(b, '\xff');
-    }
+    for (size_t i = 0; i < ls.n; i++)
+        put_label(b, ls.v[i]);
     return buf_view(b);
 }
 
@@ -180,6 +189,20 @@ struct labels labels_project(struct eval *ev, struct labels ls, const struct str
             v[n++] = ls.v[i];
     }
     return (struct labels){ v, n };
+}
+
+struct str labels_project_bytes(struct buf *b, struct labels ls, const struct str_list *names, bool keep)
+{
+    buf_reset(b);
+    for (size_t i = 0; i < ls.n; i++) {
+        bool named = false;
+        for (size_t k = 0; k < names->n && !named; k++)
+            named = str_eq(names->v[k], ls.v[i].name);
+        if (keep ? !named : named || str_eq(ls.v[i].name, STR("__name__")))
+            continue;
+        put_label(b, ls.v[i]);
+    }
+    return buf_view(b);
 }
 
 void column_drop_name(struct eval *ev, struct column *c)

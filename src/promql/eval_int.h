@@ -132,6 +132,8 @@ struct labels labels_drop(struct eval *ev, struct labels ls, struct str name);
 struct labels labels_set(struct eval *ev, struct labels ls, struct str name, struct str value); /* "" removes */
 /* What `by`/`on` or `without`/`ignoring` leaves of a label set. `names` sorted is not needed. */
 struct labels labels_project(struct eval *ev, struct labels ls, const struct str_list *names, bool keep);
+/* labels_bytes() of it, without making it; in b. */
+struct str labels_project_bytes(struct buf *b, struct labels ls, const struct str_list *names, bool keep);
 
 /* Names go: at once, or marked. */
 void column_drop_name(struct eval *ev, struct column *c);
@@ -191,6 +193,17 @@ struct window {
     int64_t start, end;    /* the range is (start, end] */
     int64_t now;           /* the step */
 };
+/* The windows of all steps over a series of floats: samples [from, to). Series of one target share their times, so what was
+ * found for one often serves the next. */
+struct spans {
+    uint32_t *from, *to; /* per step */
+    int64_t *t;          /* the times they were found for */
+    size_t n, capacity;
+    uint32_t least, most; /* samples of a window */
+    uint64_t total;
+    bool fresh; /* found for the series at hand, not for one before it */
+};
+struct rate_step;
 struct range_call {
     struct eval *ev;
     const struct frame *frame;
@@ -206,6 +219,8 @@ struct range_call {
     /* prepared per series */
     uint32_t *resets;
     size_t resets_count, resets_capacity, resets_at;
+    struct spans spans;
+    struct rate_step *rate_steps; /* per step, for these spans (rate.c) */
     struct column *out;
     column_emit *emit;
     void *emit_arg;
@@ -217,6 +232,9 @@ struct range_call {
 struct range_function {
     bool (*eval)(struct range_call *c, const struct window *w, struct point *out);
     void (*series)(struct range_call *c); /* may be NULL */
+    /* All steps of a series that has floats only, from c->spans into c->out; gives the number of cells. May be NULL, and may
+     * decline by SIZE_MAX: then eval is called step by step. */
+    size_t (*column)(struct range_call *c);
 };
 MUST_CHECK bool range_call_eval(struct eval *ev, const struct frame *f, const struct promql_node *n, column_emit *emit,
                                 void *arg);

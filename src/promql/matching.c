@@ -38,20 +38,7 @@ static struct labels signature_labels(struct matching *z, struct labels ls)
 }
 static struct str signature(struct matching *z, struct labels ls)
 {
-    buf_reset(&z->key);
-    const struct str_list *names = &z->m->labels;
-    for (size_t i = 0; i < ls.n; i++) {
-        bool named = false;
-        for (size_t k = 0; k < names->n && !named; k++)
-            named = str_eq(names->v[k], ls.v[i].name);
-        if (z->m->on ? !named : named || str_eq(ls.v[i].name, STR("__name__")))
-            continue;
-        buf_str(&z->key, ls.v[i].name);
-        buf_byte(&z->key, '\xff');
-        buf_str(&z->key, ls.v[i].value);
-        buf_byte(&z->key, '\xff');
-    }
-    return buf_view(&z->key);
+    return labels_project_bytes(&z->key, ls, &z->m->labels, z->m->on);
 }
 
 static void quoted_labels(struct buf *b, struct labels ls)

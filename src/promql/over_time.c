@@ -310,13 +310,13 @@ static bool smoothing_eval(struct range_call *c, const struct window *w, struct 
     return give(out, s1);
 }
 
-const struct range_function range_sum = { sum_eval, NULL }, range_avg = { avg_eval, NULL }, range_count = { count_eval, NULL },
-                            range_present = { present_eval, NULL }, range_min = { min_eval, NULL },
-                            range_max = { max_eval, NULL }, range_ts_min = { ts_min_eval, NULL },
-                            range_ts_max = { ts_max_eval, NULL }, range_first = { first_eval, NULL },
-                            range_last = { last_eval, NULL }, range_ts_first = { ts_first_eval, NULL },
-                            range_ts_last = { ts_last_eval, NULL }, range_stddev = { stddev_eval, NULL },
-                            range_stdvar = { stdvar_eval, NULL }, range_quantile = { quantile_eval, NULL },
-                            range_mad = { mad_eval, NULL }, range_changes = { changes_eval, NULL },
-                            range_resets = { resets_eval, NULL }, range_deriv = { deriv_eval, NULL },
-                            range_predict = { predict_eval, NULL }, range_smoothing = { smoothing_eval, NULL };
+const struct range_function range_sum = { sum_eval, NULL, NULL }, range_avg = { avg_eval, NULL, NULL }, range_count = { count_eval, NULL, NULL },
+                            range_present = { present_eval, NULL, NULL }, range_min = { min_eval, NULL, NULL },
+                            range_max = { max_eval, NULL, NULL }, range_ts_min = { ts_min_eval, NULL, NULL },
+                            range_ts_max = { ts_max_eval, NULL, NULL }, range_first = { first_eval, NULL, NULL },
+                            range_last = { last_eval, NULL, NULL }, range_ts_first = { ts_first_eval, NULL, NULL },
+                            range_ts_last = { ts_last_eval, NULL, NULL }, range_stddev = { stddev_eval, NULL, NULL },
+                            range_stdvar = { stdvar_eval, NULL, NULL }, range_quantile = { quantile_eval, NULL, NULL },
+                            range_mad = { mad_eval, NULL, NULL }, range_changes = { changes_eval, NULL, NULL },
+                            range_resets = { resets_eval, NULL, NULL }, range_deriv = { deriv_eval, NULL, NULL },
+                            range_predict = { predict_eval, NULL, NULL }, range_smoothing = { smoothing_eval, NULL, NULL };

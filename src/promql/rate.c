@@ -235,6 +235,103 @@ static bool histogram_rate(struct range_call *c, const struct window *w, bool is
     return true;
 }
 
+/* ---- all steps at once ---- */
+
+/* What extrapolation makes of a window's times alone. */
+struct rate_step {
+    double interval, to_start, to_end;
+    double factor; /* where the counter's zero does not limit */
+};
+
+static bool find_rate_steps(struct range_call *c, bool is_rate)
+{
+    const struct spans *sp = &c->spans;
+    const int64_t *t = c->series->t;
+    if (!c->rate_steps && !(c->rate_steps = eval_alloc(c->ev, c->frame->n, sizeof *c->rate_steps)))
+        return false;
+    double range = (double)c->range_ms / 1000;
+    for (size_t i = 0; i < c->frame->n; i++) {
+        size_t n = sp->to[i] - sp->from[i];
+        if (n < 2)
+            continue;
+        int64_t end = place_time(c->frame, c->place, i), first = t[sp->from[i]], last = t[sp->to[i] - 1];
+        struct rate_step s = { .interval = (double)(last - first) / 1000, .to_start = (double)(first - (end - c->range_ms)) / 1000,
+                               .to_end = (double)(end - last) / 1000 };
+        double avg = s.interval / (double)(n - 1), threshold = avg * 1.1;
+        if (s.to_start >= threshold)
+            s.to_start = avg / 2;
+        if (s.to_end >= threshold)
+            s.to_end = avg / 2;
+        s.factor = s.interval == 0 ? 1 : (s.interval + s.to_start + s.to_end) / s.interval;
+        if (is_rate)
+            s.factor /= range;
+        c->rate_steps[i] = s;
+    }
+    return true;
+}
+
+/* Does the line from `first` upwards by `result` in the interval surely start at zero before to_start begins? Then the zero
+ * does not limit. Said without a division; what is near the limit, tiny or not finite is not sure. */
+static inline bool surely_far_from_zero(const struct rate_step *s, double first, double result)
+{
+    return result > 1e-290 && s->interval * first > s->to_start * result * (1 + 1e-9);
+}
+
+static double limited_by_zero(const struct range_call *c, const struct rate_step *s, double first, double result, bool is_rate)
+{
+    double to_zero = s->interval * (first / result);
+    if (!(to_zero < s->to_start))
+        return s->factor;
+    double factor = s->interval == 0 ? 1 : (s->interval + to_zero + s->to_end) / s->interval;
+    return is_rate ? factor / ((double)c->range_ms / 1000) : factor;
+}
+
+/* float_rate() and extrapolation() for all steps. The order of operations is theirs, so the digits are. */
+static inline size_t rate_column(struct range_call *c, bool is_counter, bool is_rate)
+{
+    const struct spans *sp = &c->spans;
+    const double *v = c->series->v;
+    double *out = c->out->v;
+    size_t steps = c->frame->n, cells = 0;
+    if (uses_starts(c) && is_counter && c->series->st)
+        return SIZE_MAX;
+    if ((sp->fresh || !c->rate_steps) && !find_rate_steps(c, is_rate))
+        return SIZE_MAX;
+    for (size_t i = 0; i < steps; i++) {
+        size_t a = sp->from[i], b = sp->to[i];
+        if (b - a < 2)
+            continue;
+        const struct rate_step *s = &c->rate_steps[i];
+        double first = v[a], result = v[b - 1] - first, factor = s->factor;
+        if (is_counter) {
+            if (c->resets_count) {
+                const struct window w = { .first = a, .n = b - a };
+                result += lost_by_resets(c, &w);
+            }
+            if (result > 0 && first >= 0 && !surely_far_from_zero(s, first, result))
+                factor = limited_by_zero(c, s, first, result, is_rate);
+        }
+        c->out->kind[i] = CELL_FLOAT;
+        out[i] = result * factor;
+        cells++;
+    }
+    if (is_counter && cells)
+        counter_name_info(c);
+    return cells;
+}
+static size_t rate_all(struct range_call *c)
+{
+    return rate_column(c, true, true);
+}
+static size_t increase_all(struct range_call *c)
+{
+    return rate_column(c, true, false);
+}
+static size_t delta_all(struct range_call *c)
+{
+    return rate_column(c, false, false);
+}
+
 static bool extrapolated(struct range_call *c, const struct window *w, bool is_counter, bool is_rate, struct point *out)
 {
     if (c->place->anchored || c->place->smoothed)
@@ -322,6 +419,7 @@ static bool idelta_eval(struct range_call *c, const struct window *w, struct poi
     return instantaneous(c, w, false, out);
 }
 
-const struct range_function range_rate = { rate_eval, find_resets }, range_increase = { increase_eval, find_resets },
-                            range_delta = { delta_eval, NULL }, range_irate = { irate_eval, NULL },
-                            range_idelta = { idelta_eval, NULL };
+const struct range_function range_rate = { rate_eval, find_resets, rate_all },
+                            range_increase = { increase_eval, find_resets, increase_all },
+                            range_delta = { delta_eval, NULL, delta_all }, range_irate = { irate_eval, NULL, NULL },
+                            range_idelta = { idelta_eval, NULL, NULL };

@@ -4,17 +4,10 @@
 
 #include "base/num.h"
 
-#include <math.h>
-
 void promql_write_value(struct buf *out, double v)
 {
-    double a = fabs(v);
-    if (a < 1e15 && v == trunc(v) && (v != 0 || !signbit(v))) { /* counters: most of what is sent */
-        buf_i64(out, (int64_t)v);
-        return;
-    }
-    bool plain = isnan(v) || isinf(v) || v == 0 || (a >= 1e-6 && a < 1e21);
-    num_write_f64(out, v, plain ? 'f' : 'e', -1);
+    char text[NUM_PLAIN_MAX];
+    buf_append(out, text, (size_t)(num_put_plain(text, v) - text));
 }
 
 static void write_quoted(struct buf *out, double v)

@@ -1,6 +1,7 @@
 /* Range functions: the series of a range selector or subquery, one by one, and for each a walk over the steps with two
  * fingers on the samples inside (end - range, end]. The walk is linear in samples plus steps; functions that look at every
- * sample of a window pay for the overlap, those that prepare per series (resets of counters) do not.
+ * sample of a window pay for the overlap, those that prepare per series (resets of counters) do not. Functions that have a
+ * `column` get the windows of a series of floats as two arrays, found once for all series with the same times.
  *
  * A range selector reads [first reference - range, last reference], a subquery evaluates its expression over a frame of its
  * own, aligned to multiples of its step, and joins what it gets by labels (E2 holds per step, a window spans many). */
@@ -12,10 +13,22 @@
 
 void stats_only(struct arena *a, struct columns *c);
 
+static bool any_stale(const struct columns *c)
+{
+    bool any = false;
+    for (size_t i = 0; i < c->n; i++)
+        any |= is_stale_nan(c->v[i]);
+    for (size_t i = 0; i < c->hn; i++)
+        any |= is_stale_nan(c->h[i]->sum);
+    return any;
+}
+
 /* Stale markers leave the arrays. */
 static void drop_stale(struct columns *c)
 {
     size_t k = 0;
+    if (!any_stale(c))
+        return;
     int64_t *st = c->st ? arena_alloc_array(columns_arena(c), c->n + 1, sizeof *st) : NULL;
     int64_t *hst = c->hst ? arena_alloc_array(columns_arena(c), c->hn + 1, sizeof *hst) : NULL;
     for (size_t i = 0; i < c->n; i++) {
@@ -134,19 +147,53 @@ double *range_scratch(struct range_call *c, size_t n)
     return c->scratch;
 }
 
-static bool call_series(void *arg, const struct range_series *s)
+/* Finds the windows, unless they are those of the series before. */
+static bool find_spans(struct range_call *c, const struct range_series *s)
 {
-    struct range_call *c = arg;
+    struct spans *sp = &c->spans;
+    const struct frame *f = c->frame;
+    sp->fresh = !sp->from || sp->n != s->n || memcmp(sp->t, s->t, s->n * sizeof *s->t) != 0;
+    if (!sp->fresh)
+        return true;
+    if (!sp->from) {
+        sp->from = eval_alloc(c->ev, f->n, sizeof *sp->from);
+        sp->to = sp->from ? eval_alloc(c->ev, f->n, sizeof *sp->to) : NULL;
+        if (!sp->to)
+            return false;
+    }
+    if (s->n > sp->capacity) {
+        sp->capacity = mem_grow(sp->capacity, s->n);
+        sp->t = mem_realloc_array(sp->t, sp->capacity, sizeof *sp->t);
+    }
+    memcpy(sp->t, s->t, s->n * sizeof *s->t);
+    sp->n = s->n;
+    sp->least = UINT32_MAX;
+    sp->most = 0;
+    sp->total = 0;
+    uint32_t a = 0, b = 0, n = u32_from_size(s->n);
+    int64_t end = place_time(f, c->place, 0), step = c->place->at == AT_TIME ? 0 : f->step;
+    for (size_t i = 0; i < f->n; i++, end += step) {
+        while (b < n && s->t[b] <= end)
+            b++;
+        while (a < b && s->t[a] <= end - c->range_ms)
+            a++;
+        sp->from[i] = a;
+        sp->to[i] = b;
+        sp->least = b - a < sp->least ? b - a : sp->least;
+        sp->most = b - a > sp->most ? b - a : sp->most;
+        sp->total += b - a;
+    }
+    return true;
+}
+
+/* One window after the other. */
+static bool call_steps(struct range_call *c, const struct range_series *s, size_t *held, size_t *cells)
+{
     struct eval *ev = c->ev;
     const struct frame *f = c->frame;
-    c->series = s;
-    c->metric = metric_name(s->labels);
-    column_clear(c->out, f->n);
-    if (c->fn->range->series)
-        c->fn->range->series(c);
     int64_t before = c->place->anchored || c->place->smoothed ? ev->lookback : 0;
     int64_t after = c->place->smoothed ? ev->lookback : 0;
-    size_t a = 0, b = 0, ha = 0, hb = 0, cells = 0, held = 0;
+    size_t a = 0, b = 0, ha = 0, hb = 0;
     for (size_t i = 0; i < f->n; i++) {
         int64_t end = place_time(f, c->place, i), start = end - c->range_ms;
         while (b < s->n && s->t[b] <= end + after)
@@ -160,7 +207,7 @@ static bool call_series(void *arg, const struct range_series *s)
         size_t n = b - a, hn = hb - ha;
         if (n + hn == 0)
             continue;
-        held = n + hn > held ? n + hn : held;
+        *held = n + hn > *held ? n + hn : *held;
         ev->samples_total += n + hn;
         const struct window w = {
             .t = n ? s->t + a : NULL, .v = n ? s->v + a : NULL, .n = n, .first = a,
@@ -170,6 +217,8 @@ static bool call_series(void *arg, const struct range_series *s)
         };
         struct point out = { CELL_NONE, 0, NULL };
         c->step = i;
+        if ((i & 255) == 255 && !eval_poll(ev))
+            return false;
         if (!c->fn->range->eval(c, &w, &out))
             return false;
         if (out.kind == CELL_FLOAT) {
@@ -178,7 +227,33 @@ static bool call_series(void *arg, const struct range_series *s)
         } else if (out.kind == CELL_HISTOGRAM && !column_set_histogram(ev, c->out, f->n, i, out.h)) {
             return false;
         }
-        cells += out.kind != CELL_NONE;
+        *cells += out.kind != CELL_NONE;
+    }
+    return true;
+}
+
+static bool call_series(void *arg, const struct range_series *s)
+{
+    struct range_call *c = arg;
+    struct eval *ev = c->ev;
+    size_t n = c->frame->n, held = 0, cells = SIZE_MAX;
+    c->series = s;
+    c->metric = metric_name(s->labels);
+    column_clear(c->out, n);
+    if (c->fn->range->series)
+        c->fn->range->series(c);
+    if (c->fn->range->column && s->hn == 0 && !c->place->anchored && !c->place->smoothed) {
+        if (!find_spans(c, s))
+            return false;
+        held = c->spans.most;
+        cells = c->fn->range->column(c);
+    }
+    if (cells != SIZE_MAX) {
+        ev->samples_total += c->spans.total;
+    } else {
+        cells = held = 0;
+        if (!call_steps(c, s, &held, &cells))
+            return false;
     }
     size_t before_window = ev->samples;
     if (!eval_count(ev, held + cells))
@@ -190,7 +265,7 @@ static bool call_series(void *arg, const struct range_series *s)
     c->out->drop_name = s->drop_name;
     if (!c->fn->keeps_name)
         column_drop_name(ev, c->out);
-    return uniqueness_check(ev, &c->unique, c->out, f->n) && c->emit(c->emit_arg, c->out);
+    return uniqueness_check(ev, &c->unique, c->out, n) && c->emit(c->emit_arg, c->out);
 }
 
 bool range_call_eval(struct eval *ev, const struct frame *f, const struct promql_node *n, column_emit *emit, void *arg)
@@ -216,5 +291,6 @@ bool range_call_eval(struct eval *ev, const struct frame *f, const struct promql
     bool ok = c.out && range_each(ev, f, c.matrix, call_series, &c);
     uniqueness_deinit(&c.unique);
     mem_free(c.resets);
+    mem_free(c.spans.t);
     return ok;
 }
