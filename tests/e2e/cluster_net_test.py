@@ -2,78 +2,21 @@
 one direction or in all, heals, and whose names move. Needs root, ip and nft."""
 # build: release
 # long
-import ctypes
 import shutil
-import socket
-import struct
 
 from cluster_lib import *
+from net_lib import Network, Resolver, bind, enter, own_mounts
 
 NET, PORT, WEB = "10.213.7", 9094, 9093
-CLONE_NEWNET, CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x40000000, 0x20000, 4096, 16384, 1 << 18
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
-def ip(*args, check=True):
-    done = subprocess.run(["ip", *args], capture_output=True, text=True)
-    if check and done.returncode:
-        raise Skip(f"ip {' '.join(args)}: {done.stderr.strip()}")
-
-
-class Network:
-    """A bridge with an address here, and a namespace for each node behind it."""
-    made = 0
-
-    def __init__(self, count):
-        if os.geteuid() or not shutil.which("ip") or not shutil.which("nft"):
-            raise Skip("network namespaces need root, ip and nft")
-        Network.made += 1
-        self.bridge, self.spaces = f"tcs{os.getpid() % 100000}x{Network.made}", []
-        atexit.register(self.close)
-        ip("link", "add", self.bridge, "type", "bridge")
-        ip("addr", "add", f"{NET}.1/24", "dev", self.bridge)
-        ip("link", "set", self.bridge, "up")
-        for i in range(count):
-            space, link = f"{self.bridge}n{i}", f"v{os.getpid() % 100000}x{Network.made}x{i}"
-            self.spaces.append(space)
-            ip("netns", "add", space)
-            ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", space)
-            ip("link", "set", link, "master", self.bridge, "up")
-            ip("-n", space, "addr", "add", f"{NET}.{10 + i}/24", "dev", "eth0")
-            ip("-n", space, "link", "set", "eth0", "up")
-            ip("-n", space, "link", "set", "lo", "up")
-
-    def rules(self, i, *rules):
-        """What node i drops of what comes in; none: all is let in."""
-        text = "flush ruleset\n"
-        if rules:
-            text += "table inet t {\n chain in {\n type filter hook input priority 0;\n"
-            text += "".join(f"{r} drop\n" for r in rules) + " }\n}\n"
-        done = subprocess.run(["ip", "netns", "exec", self.spaces[i], "nft", "-f", "-"], input=text, capture_output=True, text=True)
-        if done.returncode:
-            raise Skip("nft: " + done.stderr.strip()[:200])
-
-    def heal(self):
-        for i in range(len(self.spaces)):
-            self.rules(i)
-
-    def close(self):
-        for space in self.spaces:
-            ip("netns", "del", space, check=False)
-        ip("link", "del", self.bridge, check=False)
-        self.spaces = []
-
-
-def enter(space, resolv=None):
+def into(space, resolv=None):
     """What a child does before it becomes the node: into the namespace, and with a resolv.conf of its own."""
     def before():
-        with open(f"/run/netns/{space}", "rb") as f:
-            if _libc.setns(f.fileno(), CLONE_NEWNET):
-                os._exit(90)
+        enter(space)
         if resolv:
-            if _libc.unshare(CLONE_NEWNS) or _libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) or \
-                    _libc.mount(resolv.encode(), b"/etc/resolv.conf", None, MS_BIND, None):
-                os._exit(91)
+            own_mounts()
+            bind(resolv, "/etc/resolv.conf")
     return before
 
 
@@ -88,7 +31,7 @@ class NetNode(Node):
                  f"--web.listen-address={self.host}:{WEB}", *[f"--cluster.peer={p}" for p in peers]]
         kept.setdefault("port", WEB)
         Server.__init__(self, self.cluster.config, cluster=f"{self.host}:{PORT}", extra=flags, wait=False, name=f"node{self.index}",
-                        preexec=enter(self.cluster.net.spaces[self.index], self.resolv), **kept)
+                        preexec=into(self.cluster.net.spaces[self.index], self.resolv), **kept)
 
     def ask(self, method, path, body=None):
         status, _, answer = call(WEB, method, path, body, timeout=3, host=self.host)
@@ -107,7 +50,9 @@ class NetNode(Node):
 
 class NetCluster(Cluster):
     def __init__(self, count, start=True):
-        self.net, self.peer_timeout = Network(count), 5
+        if not shutil.which("nft"):
+            raise Skip("no nft")
+        self.net, self.peer_timeout = Network(NET, count), 5
         self.sink = Sink(host=f"{NET}.1")
         self.config = CONFIG.format(url=self.sink.url, wait="1s", interval="10s")
         self.nodes = [NetNode(self, i) for i in range(count)]
@@ -186,46 +131,22 @@ def thirty_percent_loss_doubles_nothing():
         c.end()
 
 
-class Resolver:
-    """Answers A questions for every name with `addresses`; nothing for AAAA."""
-
-    def __init__(self, host):
-        self.addresses = []
-        self.s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.s.bind((host, 53))
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                q, peer = self.s.recvfrom(2048)
-            except OSError:
-                return
-            end = q.index(b"\0", 12) + 5
-            kind = struct.unpack(">H", q[end - 4:end - 2])[0]
-            found = self.addresses if kind == 1 else []
-            answer = q[:2] + struct.pack(">HHHHH", 0x8580, 1, len(found), 0, 0) + q[12:end]
-            for a in found:
-                answer += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + socket.inet_aton(a)
-            self.s.sendto(answer, peer)
-
-
 def a_name_that_moves_is_followed():
     c = NetCluster(3, start=False)
     try:
-        resolver = Resolver(f"{NET}.1")
+        addresses = [f"{NET}.99"]  # nobody lives there
+        resolver = Resolver(f"{NET}.1", lambda name: addresses)
         resolv = os.path.join(scratch(), "resolv.conf")
         with open(resolv, "w", encoding="ascii") as f:
             f.write(f"nameserver {NET}.1\noptions timeout:1 attempts:1\n")
-        resolver.addresses = [f"{NET}.99"]  # nobody lives there
         for node in c.nodes:
             node.peers, node.resolv = [f"mesh.test:{PORT}"], resolv
             node.begin()
         for node in c.nodes:
             wait_for(f"{node.name} answers", lambda n=node: n.members() == 1, 40, 0.1)
-        resolver.addresses = [n.host for n in c.nodes]
+        addresses[:] = [n.host for n in c.nodes]
         c.wait_whole(deadline=60)
-        resolver.s.close()
+        resolver.close()
     finally:
         c.end()
 
