@@ -21,6 +21,10 @@ route:
 receivers:
 - name: none
 """
+INHIBITION = """
+inhibit_rules:
+- {source_matchers: ['severity="critical"'], target_matchers: ['severity="warning"'], equal: [instance]}
+"""
 NOTIFY_CONFIG = """
 route: {receiver: hook, group_by: [group], group_wait: 1s, group_interval: 1h, repeat_interval: 24h}
 receivers:
@@ -57,7 +61,7 @@ def routes():
 
 def idle(binary, kind):
     ready, resident, anonymous = [], [], []
-    for _ in range(5):
+    for _ in range(9):
         peer = start(binary, kind, CONFIG % routes())
         ready.append(peer.ready_ms)
         time.sleep(1)
@@ -87,13 +91,26 @@ def ingest(binary, kind, seconds):
 
 
 def memory(binary, kind, n):
+    """Resident with n alerts that have been sent three times, as a Prometheus does within minutes, and read once."""
     peer = start(binary, kind, CONFIG % routes())
-    for body in batches(n, 1000, time.time() + 36000):
-        peer.call("POST", "/api/v2/alerts", body)
+    for again in range(3):
+        for body in batches(n, 1000, time.time() + 36000 + 60 * again):
+            peer.call("POST", "/api/v2/alerts", body)
+    peer.call("GET", "/api/v2/alerts")
     time.sleep(2)
     rss = peer.memory()[0]
     peer.stop()
     return rss
+
+
+def inhibited(binary, kind, n):
+    """One match among n alerts when one inhibition rule is in force: a third of the alerts are sources, the rest targets."""
+    peer = start(binary, kind, CONFIG % routes() + INHIBITION)
+    for body in batches(n, 1000, time.time() + 36000):
+        peer.call("POST", "/api/v2/alerts", body)
+    took = timed(lambda: peer.call("GET", "/api/v2/alerts?filter=instance%3D%22node-77%3A9100%22"), 10) * 1000
+    peer.stop()
+    return took
 
 
 def silence(i):
@@ -192,13 +209,15 @@ def notify(binary, kind, groups):
 def run(opt):
     servers = [(opt.alertmanager, "am"), (os.path.join(opt.bin, "tocsin"), "tocsin")]
     quick = opt.quick
-    i, g, m, s, n = ([f(*x) for x in servers] for f in (
+    i, g, m, h, s, n = ([f(*x) for x in servers] for f in (
         idle, lambda b, k: ingest(b, k, 3 if quick else 10), lambda b, k: memory(b, k, 100000),
+        lambda b, k: inhibited(b, k, 10000),
         lambda b, k: silences(b, k, 1000 if quick else 10000), lambda b, k: notify(b, k, 1000 if quick else 10000)))
     show("alerts: Debian's Alertmanager and tocsin", [
         ("re-sent alerts per CPU-second (thousands)", g[0][0] / 1e3, g[1][0] / 1e3, "k", True, ">= 15x"),
         ("resident with 100,000 active alerts", m[0], m[1], "MiB", False, ">= 10x"),
         ("GET one match among 10,000", g[0][1], g[1][1], "ms", False, "<= 1 ms"),
+        ("the same, with one inhibition rule", h[0], h[1], "ms", False, "<= 1 ms"),
         ("GET all 10,000", g[0][2], g[1][2], "ms", False, "<= 20 ms"),
         ("first GET after a new silence", s[0], s[1], "ms", False, "<= 20 ms"),
         ("webhook after its group is due", n[0][0], n[1][0], "ms", False, "<= 1 ms"),
