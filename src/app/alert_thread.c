@@ -9,6 +9,7 @@
 #include "app/alert_thread.h"
 
 #include "alert/record.h"
+#include "app/claim_outbox.h"
 #include "app/disk_thread.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,6 +29,7 @@
 #define SAVED_INTERVAL_MS   15000
 #define TURN_LEAD_MS        3000 /* before a turn comes, enough for a push/pull; then again each TURN_EVERY_MS */
 #define TURN_EVERY_MS       2000
+#define CLAIMS_GAP_MS       10 /* between batches of claims */
 
 enum journal_type { JOURNAL_SILENCE = 1, JOURNAL_NFLOG = 2, JOURNAL_ALERT = 3 };
 
@@ -66,7 +68,8 @@ struct alert_thread {
     struct mailbox *inbox;
     struct loop_call turn;
     bool turn_due;
-    struct loop_timer step_timer, sync_timer, maintenance_timer, gc_timer, slice_timer, gc_slice_timer, turn_timer;
+    struct loop_timer step_timer, sync_timer, maintenance_timer, gc_timer, slice_timer, gc_slice_timer, turn_timer,
+                      claims_timer;
     void (*on_turn)(void *arg);
     void *on_turn_arg;
     mono_ms turn_told; /* when on_turn was called last */
@@ -78,6 +81,8 @@ struct alert_thread {
     struct replica replicas[2];
     struct rng rng;
     struct notify_out out;
+    struct claim_outbox claims;
+    mono_ms claims_sent; /* when a batch went last */
     struct buf scratch;
 
     struct journal *journal;
@@ -299,9 +304,12 @@ static void perform(struct alert_thread *t)
             journal_note(t, JOURNAL_NFLOG, e->bytes);
             broadcast(t, STR("nfl"), e->bytes, false);
             break;
+        case NOTIFY_RECORD_AGAIN:
+            broadcast(t, STR("nfl"), e->bytes, false);
+            break;
         case NOTIFY_CLAIM:
             if (t->hooks.claim)
-                t->hooks.claim(t->hooks.arg, e->bytes);
+                claim_outbox_add(&t->claims, e->to, &e->claim);
             break;
         case NOTIFY_NOTICE:
             log_notice(&e->notice);
@@ -375,12 +383,31 @@ void alert_thread_on_turn(struct alert_thread *t, void (*turn)(void *arg), void 
     arm_turn(t);
 }
 
+static void claims_tick(void *arg)
+{
+    struct alert_thread *t = arg;
+    t->claims_sent = loop_now(t->loop);
+    claim_outbox_flush(&t->claims);
+}
+
+static void send_claims(struct alert_thread *t)
+{
+    if (claim_outbox_is_empty(&t->claims))
+        return;
+    mono_ms due = mono_add(t->claims_sent, CLAIMS_GAP_MS);
+    if (mono_before(loop_now(t->loop), due))
+        loop_timer_at(t->loop, &t->claims_timer, due);
+    else
+        claims_tick(t);
+}
+
 /* The end of each turn in which something happened. */
 static void end_turn(void *arg)
 {
     struct alert_thread *t = arg;
     t->turn_due = false;
     flush_journal(t);
+    send_claims(t);
     applied(t);
     answer_groups(t);
     mono_ms due = dispatch_deadline(t->dispatch);
@@ -652,11 +679,11 @@ static void handle_deliver(struct alert_thread *t, struct str key, struct str by
     }
     if (str_eq(key, STR(CLAIMS_MESH_KEY))) {
         struct claim_message claim;
-        struct err err = { 0 };
-        if (claim_message_parse(bytes, &claim, &err))
+        struct claim_reader reader;
+        for (claim_reader_init(&reader, bytes); claim_reader_next(&reader, &claim);)
             feed(t, &(struct dispatch_event){ .kind = DISPATCH_CLAIM, .claim = &claim });
-        else
-            log_debug("a claim that cannot be read", LOG_ERR(&err));
+        if (reader.failed)
+            log_debug("claims that cannot be read");
     }
 }
 
@@ -949,8 +976,10 @@ void alert_thread_members(struct alert_thread *t, const struct claim_members *me
 {
     struct alert_mail *m = mail_new(MAIL_MEMBERS);
     struct claim_member *v = arena_alloc_array(&m->arena, members->n, sizeof *v);
-    for (size_t i = 0; i < members->n; i++)
-        v[i] = (struct claim_member){ arena_str(&m->arena, members->v[i].name), members->v[i].claims };
+    for (size_t i = 0; i < members->n; i++) {
+        v[i] = members->v[i];
+        v[i].name = arena_str(&m->arena, members->v[i].name);
+    }
     m->members = (struct claim_members){ v, members->n, members->self };
     m->settled = settled;
     post(t, m);
@@ -1175,7 +1204,7 @@ static void run(void *arg)
     loop_timer_every(t->loop, &t->maintenance_timer, flags->data_maintenance_interval_ns / 1000000);
     loop_timer_every(t->loop, &t->gc_timer, flags->alerts_gc_interval_ns / 1000000);
     if (!t->o.clustered) {
-        const struct claim_member self = { STR("self"), true };
+        const struct claim_member self = { .name = STR("self"), .claims = true };
         const struct claim_members alone = { &self, 1, 0 };
         feed(t, &(struct dispatch_event){ .kind = DISPATCH_PEERS, .members = &alone, .settled = true });
     }
@@ -1195,6 +1224,7 @@ static void init_timers(struct alert_thread *t)
     t->slice_timer = (struct loop_timer){ .fire = slice_tick, .arg = t };
     t->gc_slice_timer = (struct loop_timer){ .fire = gc_slice, .arg = t };
     t->turn_timer = (struct loop_timer){ .fire = turn_tick, .arg = t };
+    t->claims_timer = (struct loop_timer){ .fire = claims_tick, .arg = t };
 }
 
 struct alert_thread *alert_thread_start(const struct alert_thread_options *options, const struct alert_thread_hooks *hooks,
@@ -1204,6 +1234,7 @@ struct alert_thread *alert_thread_start(const struct alert_thread_options *optio
     struct alert_thread *t = MEM_NEW(struct alert_thread);
     t->o = *options;
     t->hooks = *hooks;
+    t->claims = (struct claim_outbox){ .send = hooks->claim, .arg = hooks->arg };
     arena_init(&t->arena, ARENA_NO_LIMIT);
     for (size_t i = 0; i < FILES; i++)
         t->paths[i] = arena_printf(&t->arena, "%.*s/%s", STR_ARG(options->options->storage_path), names[i]);
@@ -1243,6 +1274,7 @@ void alert_thread_free(struct alert_thread *t)
     journal_close(t->journal);
     free_stores(t);
     notify_out_deinit(&t->out);
+    claim_outbox_deinit(&t->claims);
     for (size_t i = 0; i < FILES; i++)
         buf_deinit(&t->snapshot_job.files[i].bytes);
     buf_deinit(&t->scratch);

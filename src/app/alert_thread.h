@@ -30,7 +30,7 @@ struct alert_thread_hooks {
     void (*cancel)(void *arg, uint64_t attempt);
     /* News for the peers; relay: heard from one. NULL: no mesh. */
     void (*broadcast)(void *arg, struct str key, struct str record, bool relay);
-    void (*claim)(void *arg, struct str bytes);
+    void (*claim)(void *arg, struct str to, struct str bytes); /* to: one member, or empty: all that take part */
     void (*alerts_changed)(void *arg, const struct dispatch_alert *alerts, size_t n); /* news from senders, for tocsin peers */
     void (*cluster)(void *arg, struct arena *a, struct api_cluster *out); /* for the status; NULL: disabled */
     bool (*reload)(void *arg, struct api_ask *q); /* answers q itself, later; true if it took it */

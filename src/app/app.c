@@ -328,9 +328,9 @@ static void hook_broadcast(void *arg, struct str key, struct str record, bool re
     mesh_thread_broadcast(((struct app *)arg)->mesh, key, record, relay);
 }
 
-static void hook_claim(void *arg, struct str bytes)
+static void hook_claim(void *arg, struct str to, struct str bytes)
 {
-    mesh_thread_claim(((struct app *)arg)->mesh, bytes);
+    mesh_thread_claim(((struct app *)arg)->mesh, to, bytes);
 }
 
 static void hook_alerts(void *arg, const struct dispatch_alert *alerts, size_t n)

@@ -40,7 +40,7 @@ struct mesh_thread {
     struct alert_sync_stats sync_stats;
 
     /* mesh side */
-    struct map tocsin; /* names of members that understand our keys; values are the names' own copies */
+    struct map tocsin; /* struct tocsin_member by name: who understands our keys, while it is a member or keeps its turn */
     struct loop_timer leave_timer;
 
     struct lock lock; /* guards status */
@@ -53,6 +53,11 @@ struct mesh_thread {
     struct loop_timer sync_timer;
     struct arena record_arena;
     struct buf scratch, news;
+};
+
+struct tocsin_member {
+    struct buf name;
+    bool here; /* a member; else it failed a short time ago */
 };
 
 /* What the mesh side asks of the alert side. */
@@ -257,9 +262,12 @@ void mesh_thread_broadcast(struct mesh_thread *m, struct str key, struct str rec
     (void)gossip_io_broadcast(m->io, key, record, relay);
 }
 
-void mesh_thread_claim(struct mesh_thread *m, struct str bytes)
+void mesh_thread_claim(struct mesh_thread *m, struct str to, struct str bytes)
 {
-    (void)gossip_io_broadcast(m->io, STR(CLAIMS_MESH_KEY), bytes, false);
+    if (to.n)
+        (void)gossip_io_send(m->io, to, STR(CLAIMS_MESH_KEY), bytes);
+    else
+        (void)gossip_io_broadcast(m->io, STR(CLAIMS_MESH_KEY), bytes, false);
 }
 
 void mesh_thread_alerts(struct mesh_thread *m, const struct dispatch_alert *alerts, size_t n)
@@ -308,20 +316,16 @@ static void need_state(void *arg, uint64_t tag, bool own)
 static void member(void *arg, struct str name, bool joined, bool tocsin, bool is_self)
 {
     struct mesh_thread *m = arg;
-    struct buf *known = map_get(&m->tocsin, name);
-    bool is_known = known != NULL;
+    struct tocsin_member *known = map_get(&m->tocsin, name);
     bool wanted = joined && tocsin;
-    if (is_known == wanted)
+    if ((known && known->here) == wanted)
         return;
-    if (wanted) {
-        known = MEM_NEW(struct buf);
-        buf_str(known, name);
-        map_put(&m->tocsin, buf_view(known), known);
-    } else {
-        map_remove(&m->tocsin, name);
-        buf_deinit(known);
-        mem_free(known);
+    if (!known) {
+        known = MEM_NEW(struct tocsin_member);
+        buf_str(&known->name, name);
+        map_put(&m->tocsin, buf_view(&known->name), known);
     }
+    known->here = wanted;
     if (is_self)
         return;
     struct request *r = request_new(m);
@@ -344,6 +348,34 @@ static void keep_status(struct mesh_thread *m, const struct peer_view *v)
     lock_give(&m->lock);
 }
 
+static void forget_member(struct mesh_thread *m, struct tocsin_member *t)
+{
+    map_remove(&m->tocsin, buf_view(&t->name));
+    buf_deinit(&t->name);
+    mem_free(t);
+}
+
+static bool has_turn(const struct peer_view *v, struct str name)
+{
+    for (size_t i = 0; i < v->turns_count; i++)
+        if (str_eq(v->turns[i], name))
+            return true;
+    return false;
+}
+
+/* Who is no member and keeps no turn is nobody. True if there was one: a map cannot be changed while it is walked. */
+static bool forget_one(struct mesh_thread *m, const struct peer_view *v)
+{
+    struct tocsin_member *t;
+    for (size_t cursor = 0; (t = map_next(&m->tocsin, &cursor)) != NULL;) {
+        if (!t->here && !has_turn(v, buf_view(&t->name))) {
+            forget_member(m, t);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void view(void *arg, const struct peer_view *v)
 {
     struct mesh_thread *m = arg;
@@ -351,8 +383,12 @@ static void view(void *arg, const struct peer_view *v)
     keep_status(m, v);
     arena_init(&arena, ARENA_NO_LIMIT);
     struct claim_member *members = arena_alloc_array(&arena, v->turns_count, sizeof *members);
-    for (size_t i = 0; i < v->turns_count; i++)
-        members[i] = (struct claim_member){ v->turns[i], i == v->turn || map_get(&m->tocsin, v->turns[i]) != NULL };
+    while (forget_one(m, v))
+        continue;
+    for (size_t i = 0; i < v->turns_count; i++) {
+        const struct tocsin_member *t = map_get(&m->tocsin, v->turns[i]);
+        members[i] = (struct claim_member){ v->turns[i], i == v->turn || (t && t->here), i != v->turn && t && !t->here };
+    }
     const struct claim_members all = { members, v->turns_count, v->turn };
     if (v->members_count)
         alert_thread_members(m->alerts, &all, v->ready);
@@ -465,10 +501,10 @@ static void free_mesh(struct mesh_thread *m)
     alert_sync_free(m->sync);
     alert_sync_out_deinit(&m->sync_out);
     size_t cursor = 0;
-    struct buf *name;
-    while ((name = map_next(&m->tocsin, &cursor)) != NULL) {
-        buf_deinit(name);
-        mem_free(name);
+    struct tocsin_member *t;
+    while ((t = map_next(&m->tocsin, &cursor)) != NULL) {
+        buf_deinit(&t->name);
+        mem_free(t);
     }
     map_deinit(&m->tocsin);
     gossip_stats_deinit(&m->stats);

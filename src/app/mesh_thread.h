@@ -29,7 +29,7 @@ MUST_CHECK struct mesh_thread *mesh_thread_start(const struct mesh_thread_option
 MUST_CHECK bool mesh_thread_join(struct mesh_thread *m, struct alert_thread *alerts, struct err *err);
 /* relay: heard from a peer and news here. */
 void mesh_thread_broadcast(struct mesh_thread *m, struct str key, struct str record, bool relay);
-void mesh_thread_claim(struct mesh_thread *m, struct str bytes);
+void mesh_thread_claim(struct mesh_thread *m, struct str to, struct str bytes); /* to: one member, or empty: all tocsin ones */
 void mesh_thread_alerts(struct mesh_thread *m, const struct dispatch_alert *alerts, size_t n);
 void mesh_thread_status(struct mesh_thread *m, struct arena *a, struct api_cluster *out);
 void mesh_thread_reload(struct mesh_thread *m); /* key file */

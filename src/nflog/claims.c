@@ -1,29 +1,24 @@
 /* Claims, one per log key that somebody tried to send for lately.
  *
- *     message = u8 version (1) | u8 kind | le64 key | uvarint round | text holder | PASS only: text origin
- *     text = uvarint n | n bytes
- *
  * Messages of several members overtake each other and several members may take at one instant, so what is heard has an
  * order, and only what is later in it changes anything:
  *
  *     higher round  >  earlier in line (holder of a take or fail, origin of a pass)  >  take < fail < pass, farther round
  *
- * A take that answers a failure (or follows a claim that ran out) begins the next round. Of several that take in one round
- * the earliest in line goes on: the others hear of it within CLAIM_NOTICE_MS, before they try. Everybody comes to the same
- * view, whatever the order of arrival.
+ * A take that answers a failure (or follows a claim that ran out) begins the next round.
  *
  * C1  Claims are in the map and in a list from the oldest to the newest `since`. One that is past CLAIM_BOUND_MS counts for
  *     nothing but its round, and is dropped when anything else is noted.
  * C2  Whatever is heard, claims_turn() answers with a time not after max(base, since + CLAIM_BOUND_MS): a claim delays,
- *     it never cancels. */
+ *     it never cancels.
+ * C3  Two questions are never both agreed to by all: each asker answers the other's, by the same order, and says yes only as
+ *     it gives up its own. A yes is to one question (serial), so that an old one is worth nothing.
+ * C4  Who says yes notes the claim in the highest round that it knows and answers with that; the asker goes on in it. So the
+ *     asker's failure is news to all that said yes. */
 #include "nflog/claims.h"
 
-#include "base/bytes.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "wire/varint.h"
-
-enum { VERSION = 1, FIXED_BYTES = 10 };
 
 struct claim {
     uint64_t key;
@@ -32,72 +27,18 @@ struct claim {
     bool open;          /* passed on by everybody */
     mono_ms since;
     uint32_t round;
-    uint32_t own_round; /* of the last take of this node */
+    uint32_t own_round; /* of the last take or question of this node */
+    uint32_t serial;    /* CLAIM_ASK, which is always our own: whoever hears it notes a take */
+    struct wire_time seen; /* of a take or question: the log entry that its holder knew */
+    uint64_t *yes;      /* name_hash() of who agreed */
+    size_t yes_count;
     struct str holder, origin; /* behind the struct */
 };
 struct claims {
+    uint32_t last_serial;
     struct map64 by_key;
     struct claim *oldest, *newest;
 };
-
-/* ---- Messages ---- */
-
-uint64_t claim_key(struct str nflog_key)
-{
-    /* FNV-1a: the same on every node, unlike str_hash(). */
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < nflog_key.n; i++)
-        h = (h ^ (uint8_t)nflog_key.p[i]) * 1099511628211u;
-    return h;
-}
-
-static void write_name(struct buf *out, struct str name)
-{
-    ASSERT(name.n > 0 && name.n <= CLAIM_NAME_MAX);
-    uvarint_write(out, name.n);
-    buf_str(out, name);
-}
-
-void claim_message_write(struct buf *out, const struct claim_message *m)
-{
-    buf_byte(out, VERSION);
-    buf_byte(out, (char)m->kind);
-    buf_le64(out, m->key);
-    uvarint_write(out, m->round);
-    write_name(out, m->holder);
-    if (m->kind == CLAIM_PASS)
-        write_name(out, m->origin);
-}
-
-static bool take_name(struct str *rest, struct str *name)
-{
-    uint64_t n;
-    if (!uvarint_take(rest, &n) || n == 0 || n > CLAIM_NAME_MAX || n > rest->n)
-        return false;
-    *name = str_sub(*rest, 0, (size_t)n);
-    *rest = str_from(*rest, (size_t)n);
-    return true;
-}
-
-bool claim_message_parse(struct str bytes, struct claim_message *m, struct err *err)
-{
-    if (bytes.n < FIXED_BYTES || bytes.n > CLAIM_BYTES_MAX)
-        return err_set(err, ERR_CORRUPT, "claim: %zu bytes", bytes.n);
-    if (bytes.p[0] != VERSION || bytes.p[1] < CLAIM_TAKE || bytes.p[1] > CLAIM_PASS)
-        return err_set(err, ERR_CORRUPT, "claim: unknown version or kind");
-    *m = (struct claim_message){
-        .kind = (enum claim_kind)bytes.p[1],
-        .key = get_le64(bytes.p + 2),
-        .origin = STR_EMPTY,
-    };
-    struct str rest = str_from(bytes, FIXED_BYTES);
-    uint64_t round;
-    if (!uvarint_take(&rest, &round) || round > CLAIM_ROUND_MAX || !take_name(&rest, &m->holder) ||
-        (m->kind == CLAIM_PASS && !take_name(&rest, &m->origin)) || rest.n)
-        return err_set(err, ERR_CORRUPT, "claim: damaged");
-    m->round = (uint32_t)round;
-    return true;
-}
 
 /* ---- Members ---- */
 
@@ -168,6 +109,7 @@ static void drop(struct claims *c, struct claim *k)
 {
     map64_remove(&c->by_key, k->key);
     unlink_claim(c, k);
+    mem_free(k->yes);
     mem_free(k);
 }
 
@@ -206,11 +148,8 @@ static struct claim *note(struct claims *c, mono_ms now, const struct claim_mess
     struct str origin = m->kind == CLAIM_PASS ? m->origin : m->holder;
     struct claim *k = mem_alloc(sizeof *k + m->holder.n + origin.n);
     char *text = (char *)(k + 1);
-    k->key = m->key;
-    k->kind = m->kind;
-    k->since = now;
-    k->round = m->round;
-    k->own_round = own_round;
+    *k = (struct claim){ .key = m->key, .kind = m->kind, .since = now, .round = m->round, .own_round = own_round,
+                         .serial = m->serial, .seen = m->seen };
     k->holder = put_name(&text, m->holder);
     k->origin = put_name(&text, origin);
     size_t next = next_member(members, m->holder);
@@ -229,13 +168,39 @@ static struct claim *note(struct claims *c, mono_ms now, const struct claim_mess
 
 /* ---- What this node does ---- */
 
-void claims_take(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
+static uint32_t next_round(const struct claim *k)
+{
+    return k && k->round < CLAIM_ROUND_MAX ? k->round + 1 : 1;
+}
+
+void claims_take(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members, struct wire_time seen,
                  struct claim_message *m)
 {
-    const struct claim *k = map64_get(&c->by_key, key);
-    uint32_t round = k && k->round < CLAIM_ROUND_MAX ? k->round + 1 : 1;
-    *m = (struct claim_message){ CLAIM_TAKE, key, own_name(members), STR_EMPTY, round };
+    uint32_t round = next_round(map64_get(&c->by_key, key));
+    *m = (struct claim_message){ CLAIM_TAKE, key, own_name(members), .origin = STR_EMPTY, .round = round, .seen = seen };
     note(c, now, m, members, round);
+}
+
+void claims_ask(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members, struct wire_time seen,
+                struct claim_message *m)
+{
+    uint32_t round = next_round(map64_get(&c->by_key, key));
+    *m = (struct claim_message){ CLAIM_ASK, key, own_name(members), STR_EMPTY, round, ++c->last_serial, seen };
+    note(c, now, m, members, round);
+}
+
+static void question(const struct claim *k, const struct claim_members *members, struct claim_message *m)
+{
+    *m = (struct claim_message){ CLAIM_ASK, k->key, own_name(members), STR_EMPTY, k->round, k->serial, k->seen };
+}
+
+void claims_ask_again(struct claims *c, uint64_t key, const struct claim_members *members, struct wire_time seen,
+                      struct claim_message *m)
+{
+    struct claim *k = map64_get(&c->by_key, key);
+    ASSERT(k && k->kind == CLAIM_ASK);
+    k->seen = seen;
+    question(k, members, m);
 }
 
 static bool is_news(const struct claim *k, mono_ms now, const struct claim_message *m,
@@ -246,7 +211,7 @@ void claims_fail(struct claims *c, mono_ms now, uint64_t key, const struct claim
 {
     const struct claim *k = map64_get(&c->by_key, key);
     uint32_t round = k && k->own_round ? k->own_round : 1;
-    *m = (struct claim_message){ CLAIM_FAIL, key, own_name(members), STR_EMPTY, round };
+    *m = (struct claim_message){ CLAIM_FAIL, key, own_name(members), .origin = STR_EMPTY, .round = round };
     if (is_news(k, now, m, members))
         note(c, now, m, members, round);
 }
@@ -255,15 +220,16 @@ void claims_pass(struct claims *c, mono_ms now, uint64_t key, const struct claim
                  struct claim_message *m)
 {
     const struct claim *k = map64_get(&c->by_key, key);
-    ASSERT(k && k->kind != CLAIM_TAKE);
-    *m = (struct claim_message){ CLAIM_PASS, key, own_name(members), k->origin, k->round };
+    ASSERT(k && (k->kind == CLAIM_FAIL || k->kind == CLAIM_PASS));
+    *m = (struct claim_message){ CLAIM_PASS, key, own_name(members), .origin = k->origin, .round = k->round };
     m->origin = note(c, now, m, members, k->own_round)->origin; /* lives as long as the claim */
 }
 
-void claims_logged(struct claims *c, uint64_t key)
+void claims_logged(struct claims *c, uint64_t key, struct wire_time timestamp)
 {
     struct claim *k = map64_get(&c->by_key, key);
-    if (k)
+    bool knew = k && (k->kind == CLAIM_TAKE || k->kind == CLAIM_ASK) && wire_time_cmp(k->seen, timestamp) >= 0;
+    if (k && !knew)
         drop(c, k);
 }
 
@@ -274,10 +240,12 @@ static size_t phase(enum claim_kind kind, struct str origin, struct str holder, 
 {
     switch (kind) {
     case CLAIM_TAKE:
+    case CLAIM_ASK:
         return 0;
     case CLAIM_FAIL:
         return 1;
     case CLAIM_PASS:
+    case CLAIM_YES: /* is never noted */
         break;
     }
     size_t from = find_member(members, origin), at = find_member(members, holder);
@@ -298,19 +266,95 @@ static bool is_news(const struct claim *k, mono_ms now, const struct claim_messa
     return phase(m->kind, origin, m->holder, members) > phase(k->kind, k->origin, k->holder, members);
 }
 
+static uint64_t name_hash(struct str name)
+{
+    return claim_key(name);
+}
+
+static bool has_agreed(const struct claim *k, struct str name)
+{
+    uint64_t hash = name_hash(name);
+    for (size_t i = 0; i < k->yes_count; i++)
+        if (k->yes[i] == hash)
+            return true;
+    return false;
+}
+
+static bool all_agreed(const struct claim *k, const struct claim_members *members)
+{
+    for (size_t i = 0; i < members->n; i++)
+        if (i != members->self && (members->v[i].claims || members->v[i].absent) && !has_agreed(k, members->v[i].name))
+            return false;
+    return true;
+}
+
+static enum claim_heard hear_yes(struct claim *k, const struct claim_message *m, const struct claim_members *members)
+{
+    if (!k || k->kind != CLAIM_ASK || k->serial != m->serial || k->yes_count == CLAIM_ASK_MEMBERS_MAX ||
+        has_agreed(k, m->holder))
+        return CLAIM_OLD;
+    if (!k->yes)
+        k->yes = mem_alloc_array(CLAIM_ASK_MEMBERS_MAX, sizeof *k->yes);
+    k->yes[k->yes_count++] = name_hash(m->holder);
+    if (m->round > k->round)
+        k->round = k->own_round = m->round; /* C4 */
+    return all_agreed(k, members) ? CLAIM_NEWS : CLAIM_OLD;
+}
+
+bool claims_agreed(const struct claims *c, uint64_t key, const struct claim_members *members)
+{
+    const struct claim *k = map64_get(&c->by_key, key);
+    return k && (k->kind == CLAIM_TAKE || all_agreed(k, members));
+}
+
 enum claim_heard claims_hear(struct claims *c, mono_ms now, const struct claim_message *m,
                              const struct claim_members *members)
 {
+    ASSERT(m->kind != CLAIM_ASK);
     size_t from = find_member(members, m->holder);
     if (from == members->n || from == members->self)
         return CLAIM_OLD;
-    const struct claim *k = map64_get(&c->by_key, m->key);
+    struct claim *k = map64_get(&c->by_key, m->key);
+    if (m->kind == CLAIM_YES)
+        return hear_yes(k, m, members);
     if (!is_news(k, now, m, members))
         return CLAIM_OLD;
     k = note(c, now, m, members, k ? k->own_round : 0);
-    if (k->kind == CLAIM_TAKE || k->open || members->n > CLAIM_PASS_MEMBERS_MAX)
+    if (k->kind == CLAIM_TAKE || k->open || members->n > CLAIM_ASK_MEMBERS_MAX)
         return CLAIM_NEWS;
     return next_member(members, m->holder) == members->self ? CLAIM_OURS : CLAIM_NEWS;
+}
+
+bool claims_asked(struct claims *c, mono_ms now, const struct claim_message *m, const struct claim_members *members,
+                  struct claim_message *answer)
+{
+    ASSERT(m->kind == CLAIM_ASK);
+    size_t from = find_member(members, m->holder);
+    if (from == members->n || from == members->self)
+        return false;
+    const struct claim *k = map64_get(&c->by_key, m->key);
+    if (k && k->kind == CLAIM_ASK && !is_over(k, now) &&
+        (k->round != m->round ? k->round > m->round : members->self < from)) {
+        question(k, members, answer);
+        return true;
+    }
+    struct claim_message taken = { CLAIM_TAKE, m->key, m->holder, .origin = STR_EMPTY, .round = m->round, .seen = m->seen };
+    if (k && k->round > taken.round)
+        taken.round = k->round;
+    note(c, now, &taken, members, k ? k->own_round : 0);
+    *answer = (struct claim_message){ CLAIM_YES, m->key, own_name(members), .origin = STR_EMPTY, .round = taken.round,
+                                      .serial = m->serial };
+    return true;
+}
+
+void claims_insist(struct claims *c, mono_ms now, const struct claim_message *m, const struct claim_members *members,
+                   struct wire_time seen, struct claim_message *answer)
+{
+    const struct claim *k = map64_get(&c->by_key, m->key);
+    uint32_t round = k && k->round > m->round ? k->round : m->round;
+    round += round < CLAIM_ROUND_MAX;
+    *answer = (struct claim_message){ CLAIM_TAKE, m->key, own_name(members), .origin = STR_EMPTY, .round = round, .seen = seen };
+    note(c, now, answer, members, round);
 }
 
 /* ---- Whose turn it is ---- */
@@ -318,7 +362,14 @@ enum claim_heard claims_hear(struct claims *c, mono_ms now, const struct claim_m
 bool claims_are_ours(const struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members)
 {
     const struct claim *k = map64_get(&c->by_key, key);
-    return k && k->kind == CLAIM_TAKE && !is_over(k, now) && find_member(members, k->holder) == members->self;
+    return k && (k->kind == CLAIM_TAKE || k->kind == CLAIM_ASK) && !is_over(k, now) &&
+           find_member(members, k->holder) == members->self;
+}
+
+bool claims_stand(const struct claims *c, mono_ms now, uint64_t key)
+{
+    const struct claim *k = map64_get(&c->by_key, key);
+    return k && !is_over(k, now);
 }
 
 static mono_ms later(mono_ms a, mono_ms b)
@@ -333,7 +384,7 @@ mono_ms claims_turn(const struct claims *c, mono_ms now, uint64_t key, mono_ms b
     if (!k || is_over(k, now) || members->self >= members->n)
         return base;
     mono_ms bound = later(base, mono_add(k->since, CLAIM_BOUND_MS));
-    if (k->kind == CLAIM_TAKE) {
+    if (k->kind == CLAIM_TAKE || k->kind == CLAIM_ASK) {
         size_t holder = find_member(members, k->holder);
         return holder == members->n || holder == members->self ? base : bound;
     }

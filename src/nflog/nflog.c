@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/stopwatch.h"
 #include "base/utf8.h"
+#include "nflog/claim_message.h"
 #include "wire/pb.h"
 #include "wire/pb_time.h"
 
@@ -23,6 +24,7 @@ struct place {
 struct nflog {
     int64_t retention_ms;
     struct map by_key;
+    struct map64 by_claim; /* claim_key() of the key; of two that collide, one is found */
     struct place **places;
     size_t places_count, places_capacity;
     size_t *free;
@@ -330,6 +332,7 @@ void nflog_free(struct nflog *l)
     mem_free(l->places);
     mem_free(l->free);
     map_deinit(&l->by_key);
+    map64_deinit(&l->by_claim);
     buf_deinit(&l->scratch);
     mem_free(l);
 }
@@ -364,6 +367,8 @@ static size_t take_place(struct nflog *l)
 static void remove_place(struct nflog *l, struct place *p)
 {
     map_remove(&l->by_key, p->key);
+    if (map64_get(&l->by_claim, claim_key(p->key)) == p)
+        map64_remove(&l->by_claim, claim_key(p->key));
     l->places[p->at] = NULL;
     if (l->free_count == l->free_capacity) {
         l->free_capacity = mem_grow(l->free_capacity, l->free_count + 1);
@@ -388,6 +393,7 @@ static void put(struct nflog *l, struct str key, struct str record, struct wire_
     struct place *before = map_put(&l->by_key, p->key, p);
     p->at = before ? before->at : take_place(l);
     l->places[p->at] = p;
+    map64_put(&l->by_claim, claim_key(p->key), p);
     mem_free(before);
 }
 
@@ -397,6 +403,22 @@ bool nflog_timestamp(const struct nflog *l, struct str key, struct wire_time *ti
     if (!p)
         return false;
     *timestamp = p->timestamp;
+    return true;
+}
+
+static void append_record(const struct place *p, struct buf *out)
+{
+    size_t mark = pb_begin_delimited(out);
+    buf_str(out, p->record);
+    pb_end(out, mark);
+}
+
+bool nflog_newer(const struct nflog *l, uint64_t claim, struct wire_time seen, struct buf *record)
+{
+    const struct place *p = map64_get(&l->by_claim, claim);
+    if (!p || wire_time_cmp(p->timestamp, seen) <= 0)
+        return false;
+    append_record(p, record);
     return true;
 }
 
@@ -516,11 +538,8 @@ static bool encode(const void *state, uint64_t *cursor, size_t bytes_max, struct
     size_t begin = out->n;
     while (*cursor < l->places_count && out->n - begin < bytes_max) {
         const struct place *p = l->places[(*cursor)++];
-        if (!p)
-            continue;
-        size_t mark = pb_begin_delimited(out);
-        buf_str(out, p->record);
-        pb_end(out, mark);
+        if (p)
+            append_record(p, out);
     }
     return *cursor < l->places_count;
 }

@@ -70,6 +70,9 @@ MUST_CHECK bool nflog_query(struct nflog *l, struct arena *a, struct str key, st
 /* Only its timestamp; false if there is none. No allocation. */
 MUST_CHECK bool nflog_timestamp(const struct nflog *l, struct str key, struct wire_time *timestamp);
 
+/* By claim_key() of its key the record, with its length before it, is appended; false if there is none later than `seen`. */
+MUST_CHECK bool nflog_newer(const struct nflog *l, uint64_t claim, struct wire_time seen, struct buf *record);
+
 /* What was said. The timestamp becomes max(now, stored + 1 ns), expiry min(retention, 2 * repeat interval) after it.
  * entry->timestamp and expires_at are ignored. The record with its length before it is appended to `record`. */
 void nflog_log(struct nflog *l, struct wire_time now, const struct nflog_entry *entry, int64_t repeat_interval_ms,

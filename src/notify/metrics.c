@@ -22,7 +22,8 @@ static const double latency_bounds[] = { 1, 5, 10, 15, 20 };
     METRIC(GAUGE, struct notify_stats, in_flight, "tocsin_notification_attempts_in_flight", "Attempts handed to the senders and not answered yet."), \
     METRIC(COUNTER, struct notify_stats, claims_sent, "tocsin_claims_sent_total", "Claims announced to the other replicas."),         \
     METRIC(COUNTER, struct notify_stats, claims_heard, "tocsin_claims_heard_total", "Claims heard from other replicas that were news."), \
-    METRIC(COUNTER, struct notify_stats, claims_waited, "tocsin_claims_waited_total", "Times an attempt was put off because it was another replica's turn.")
+    METRIC(COUNTER, struct notify_stats, claims_waited, "tocsin_claims_waited_total", "Times an attempt was put off because it was another replica's turn."), \
+    METRIC(COUNTER, struct notify_stats, claims_unanswered, "tocsin_claims_unanswered_total", "Attempts begun although a replica had not agreed to them in time.")
 
 #define ROWS(labels, failed_labels)                                                                                     \
     METRIC_VEC(COUNTER, struct notify_stats, notifications, "alertmanager_notifications_total", HELP_TOTAL, labels),    \

@@ -292,8 +292,8 @@ static void run_over(struct stage_call *c, struct run *r, bool ok)
     ASSERT(!r->over && !r->attempt);
     r->over = true;
     r->ok = ok;
-    if (r->announced) /* and never tried: the turn is somebody else's */
-        announce_failure(c, r);
+    if (r->announced && claims_are_ours(c->nt->claims, c->now, r->claim, &c->nt->members))
+        announce_failure(c, r); /* never tried: the turn is somebody else's */
     timer_disarm(&c->nt->run_timers, &r->timer);
     work_remove(&c->nt->runs, &r->work);
     run_closed(c, f);
@@ -549,7 +549,7 @@ static bool members_same(const struct claim_members *a, const struct claim_membe
     if (a->n != b->n || a->self != b->self)
         return false;
     for (size_t i = 0; i < a->n; i++)
-        if (a->v[i].claims != b->v[i].claims || !str_eq(a->v[i].name, b->v[i].name))
+        if (a->v[i].claims != b->v[i].claims || a->v[i].absent != b->v[i].absent || !str_eq(a->v[i].name, b->v[i].name))
             return false;
     return true;
 }
@@ -563,8 +563,9 @@ void notifier_set_peers(struct notifier *nt, mono_ms now, const struct claim_mem
     size_t others = 0;
     for (size_t i = 0; i < members->n; i++) {
         struct str name = members->v[i].name;
-        v[i] = (struct claim_member){ str_of(mem_dup(name.p, name.n), name.n), members->v[i].claims };
-        others += i != members->self && members->v[i].claims;
+        v[i] = members->v[i];
+        v[i].name = str_of(mem_dup(name.p, name.n), name.n);
+        others += i != members->self && (v[i].claims || v[i].absent);
     }
     members_free(&nt->members);
     nt->members = (struct claim_members){ v, members->n, members->self };
@@ -592,7 +593,7 @@ static void announce_failure(struct stage_call *c, struct run *r)
         return;
     struct claim_message m;
     claims_fail(c->nt->claims, c->now, r->claim, &c->nt->members, &m);
-    notify_announce(c->nt, &m, c->out);
+    notify_announce(c->nt, &m, STR_EMPTY, c->out);
 }
 
 /* The next attempt is due a jittered interval after this one began. */
@@ -673,8 +674,41 @@ static bool wants_turn(const struct notifier *nt, mono_ms now, uint64_t claim)
     return false;
 }
 
+static const struct run *trying(const struct notifier *nt, mono_ms now, uint64_t claim)
+{
+    for (const struct run *t = map64_get(&nt->by_claim, claim); t; t = t->same)
+        if (t->attempt && mono_before(now, mono_add(t->attempt_at, CLAIM_BOUND_MS)))
+            return t;
+    return NULL;
+}
+
+/* A peer is about to try. */
+static void answer_question(struct notifier *nt, mono_ms now, const struct claim_message *m, struct notify_out *out)
+{
+    struct claim_message answer;
+    buf_reset(&nt->text);
+    if (nflog_newer(nt->log, m->key, m->seen, &nt->text)) {
+        notify_out_add(out, NOTIFY_RECORD_AGAIN)->bytes = arena_str(&out->arena, buf_view(&nt->text));
+        return;
+    }
+    const struct run *r = trying(nt, now, m->key);
+    if (r) {
+        claims_insist(nt->claims, now, m, &nt->members, notify_entry_time(nt, r->key), &answer);
+        notify_announce(nt, &answer, STR_EMPTY, out);
+    } else if (claims_asked(nt->claims, now, m, &nt->members, &answer)) {
+        notify_announce(nt, &answer, answer.kind == CLAIM_YES ? m->holder : STR_EMPTY, out);
+        wake_twins(nt, m->key);
+    }
+}
+
 void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_message *m, struct notify_out *out)
 {
+    if (nt->members.self >= nt->members.n)
+        return;
+    if (m->kind == CLAIM_ASK) {
+        answer_question(nt, now, m, out);
+        return;
+    }
     enum claim_heard heard = claims_hear(nt->claims, now, m, &nt->members);
     if (heard == CLAIM_OLD)
         return;
@@ -682,7 +716,7 @@ void notifier_hear_claim(struct notifier *nt, mono_ms now, const struct claim_me
     if (heard == CLAIM_OURS && !wants_turn(nt, now, m->key)) {
         struct claim_message pass;
         claims_pass(nt->claims, now, m->key, &nt->members, &pass);
-        notify_announce(nt, &pass, out);
+        notify_announce(nt, &pass, STR_EMPTY, out);
     }
     wake_twins(nt, m->key);
 }
@@ -692,7 +726,7 @@ static void log_merged(void *arg, struct str key)
 {
     struct notifier *nt = arg;
     uint64_t claim = claim_key(key);
-    claims_logged(nt->claims, claim);
+    claims_logged(nt->claims, claim, notify_entry_time(nt, key));
     for (struct run *t = map64_get(&nt->by_claim, claim); t; t = t->same)
         t->logged = true;
     wake_twins(nt, claim);

@@ -41,9 +41,10 @@ struct run {
     struct run *same, **same_prev; /* runs with this claim key */
     size_t stage;             /* in the table */
     bool begun;               /* the wait stage has been entered */
-    bool announced;           /* a claim was announced for the attempt that comes */
-    bool announced_again;
-    mono_ms announced_at;
+    bool announced;           /* the others are asked, or told, about the attempt that comes */
+    bool asked_late;          /* this process was stopped while it waited for the answers, and waits anew */
+    mono_ms announced_at, asked_at;
+    int64_t ask_gap_ms;
     bool logged;              /* a peer's entry came under its key since it was decided */
     bool counted;             /* passed dedup once: alertmanager_notifications_total */
     bool over, ok;
@@ -140,7 +141,15 @@ void notify_notice(struct notify_out *out, enum notify_notice_kind kind, const s
                    const struct run *r, struct str err);
 /* Ascending, duplicates stay. Linear in n: a group may have 100,000 alerts. scratch is used up to n words. */
 void notify_sort_hashes(struct arena *scratch, uint64_t *v, size_t n);
-void notify_announce(struct notifier *nt, const struct claim_message *m, struct notify_out *out);
+/* Of what is logged under the key; WIRE_TIME_ZERO: nothing. */
+static inline struct wire_time notify_entry_time(const struct notifier *nt, struct str key)
+{
+    struct wire_time t;
+    return nflog_timestamp(nt->log, key, &t) ? t : WIRE_TIME_ZERO;
+}
+
+/* To all that take part, or to one. */
+void notify_announce(struct notifier *nt, const struct claim_message *m, struct str to, struct notify_out *out);
 void notify_work_push(struct work_queue *q, struct work *w);
 /* Appends a line to the flush's errors. */
 void notify_flush_error(struct notify_flush *f, const char *fmt, ...) PRINTF_LIKE(2, 3);

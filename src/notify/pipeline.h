@@ -102,13 +102,16 @@ enum notify_effect_kind {
     NOTIFY_ATTEMPT, /* attempt */
     NOTIFY_CANCEL,  /* attempt.id: nobody waits for it any more; it is still answered */
     NOTIFY_RECORD,  /* bytes: one record of the notification log with its length: journal, and the mesh under "nfl" */
-    NOTIFY_CLAIM,   /* bytes: one message, to the members that take part, under CLAIMS_MESH_KEY */
+    NOTIFY_RECORD_AGAIN, /* bytes: a record that is in the log; the mesh only: somebody has missed it */
+    NOTIFY_CLAIM,   /* claim: to the members that take part or, if `to` has a name, to that one, under CLAIMS_MESH_KEY */
     NOTIFY_NOTICE,  /* notice: to be logged */
 };
 struct notify_effect {
     enum notify_effect_kind kind;
     struct notify_attempt attempt;
     struct str bytes;
+    struct claim_message claim;
+    struct str to;
     struct notify_notice notice;
 };
 /* Appended to by steps; texts live until reset. Attempts hold references that the performer takes over. */
@@ -156,7 +159,7 @@ struct notify_stats {
     struct metric_vec *notifications, *failed, *requests, *requests_failed, *latency;
     struct counter suppressed_silence, suppressed_inhibition, suppressed_mute_time, suppressed_active_time;
     struct gauge receivers, integrations;
-    struct counter claims_sent, claims_heard, claims_waited;
+    struct counter claims_sent, claims_heard, claims_waited, claims_unanswered;
     struct gauge in_flight; /* attempts */
 };
 extern const struct metric_desc notify_metrics[]; /* without the receiver_name label */

@@ -13,6 +13,12 @@
 /* Alerts put into a notification at a time: about half a millisecond. The decision is made again in between. */
 static const size_t BUILD_SLICE = 8192;
 
+enum {
+    ASK_GAP_FIRST_MS = 200, /* between one question and the next, doubled each time */
+    ASK_GAP_MAX_MS = 1600,
+    STOPPED_MS = 1000, /* a timer that comes so late says that the process was stopped */
+};
+
 static enum stage_result stage_settle(struct stage_call *c, struct notify_flush *f);
 static enum stage_result stage_inhibit(struct stage_call *c, struct notify_flush *f);
 static enum stage_result stage_time(struct stage_call *c, struct notify_flush *f);
@@ -273,21 +279,61 @@ static enum notify_reason decide(struct stage_call *c, struct run *r, struct nfl
     return notify_decide(&q);
 }
 
-/* Says that the turn is taken; the attempt may be made when the others have had time to hear it. A process that was stopped
- * meanwhile has not read what the others said in that time: it says so again and waits, once, so that one that is always
- * late still gets to its attempt. */
-static mono_ms announce_take(struct stage_call *c, struct run *r)
+static struct wire_time entry_time(const struct run *r)
 {
-    bool stale = r->announced && !r->announced_again && mono_before(mono_add(r->announced_at, 2 * CLAIM_NOTICE_MS), c->now);
-    if (!r->announced || stale) {
-        struct claim_message m;
-        claims_take(c->nt->claims, c->now, r->claim, &c->nt->members, &m);
-        notify_announce(c->nt, &m, c->out);
-        r->announced = true;
-        r->announced_again = stale;
+    return notify_entry_time(r->flush->nt, r->key);
+}
+
+static void announce(struct stage_call *c, struct run *r)
+{
+    struct notifier *nt = c->nt;
+    struct claim_message m;
+    if (nt->members.n > CLAIM_ASK_MEMBERS_MAX)
+        claims_take(nt->claims, c->now, r->claim, &nt->members, entry_time(r), &m);
+    else
+        claims_ask(nt->claims, c->now, r->claim, &nt->members, entry_time(r), &m);
+    notify_announce(nt, &m, STR_EMPTY, c->out);
+    r->announced = true;
+    r->asked_late = false;
+    r->announced_at = r->asked_at = c->now;
+    r->ask_gap_ms = ASK_GAP_FIRST_MS;
+}
+
+/* Who does not answer is waited for as long as a turn is, but not until the flush is over. */
+static mono_ms answers_bound(const struct stage_call *c, const struct run *r)
+{
+    if (c->nt->members.n > CLAIM_ASK_MEMBERS_MAX)
+        return mono_add(r->announced_at, CLAIM_NOTICE_MS);
+    int64_t left_ms = r->flush->deadline.ms - r->announced_at.ms;
+    return mono_min(mono_add(r->announced_at, c->nt->options.peer_timeout_ms), mono_add(r->announced_at, left_ms - left_ms / 4));
+}
+
+/* Asks, asks again who may have missed it, and says when the attempt may be made: now, if all have said yes. */
+static mono_ms ask(struct stage_call *c, struct run *r)
+{
+    struct notifier *nt = c->nt;
+    bool asks = nt->members.n <= CLAIM_ASK_MEMBERS_MAX;
+    if (!r->announced)
+        announce(c, r);
+    else if (asks && claims_agreed(nt->claims, r->claim, &nt->members))
+        return c->now;
+    mono_ms bound = answers_bound(c, r), again = asks ? mono_add(r->asked_at, r->ask_gap_ms) : bound;
+    mono_ms due = mono_min(bound, again);
+    if (mono_before(c->now, due))
+        return due;
+    if (!r->asked_late && mono_before(mono_add(due, STOPPED_MS), c->now)) {
+        r->asked_late = true; /* what the others said meanwhile has not been read */
         r->announced_at = c->now;
+        bound = answers_bound(c, r);
     }
-    return mono_add(r->announced_at, CLAIM_NOTICE_MS);
+    if (!mono_before(c->now, bound))
+        return c->now;
+    struct claim_message m;
+    claims_ask_again(nt->claims, r->claim, &nt->members, entry_time(r), &m);
+    notify_announce(nt, &m, STR_EMPTY, c->out);
+    r->asked_at = c->now;
+    r->ask_gap_ms = r->ask_gap_ms * 2 < ASK_GAP_MAX_MS ? r->ask_gap_ms * 2 : ASK_GAP_MAX_MS;
+    return mono_min(bound, mono_add(c->now, r->ask_gap_ms));
 }
 
 /* When the run may try, as far as is known now: by its position or its back-off, and by claims. */
@@ -307,9 +353,10 @@ static mono_ms turn_of(struct stage_call *c, struct run *r)
         counter_add(&nt->stats.claims_waited, 1);
     if (r->attempts && mono_before(turn, r->next_at))
         turn = r->next_at; /* its own back-off holds even when it is its turn */
-    if (mono_before(c->now, turn) || nt->members.self == 0)
+    bool first = nt->members.self == 0 && !claims_stand(nt->claims, c->now, r->claim);
+    if (mono_before(c->now, turn) || (first && !r->announced))
         return turn;
-    return announce_take(c, r);
+    return ask(c, r);
 }
 
 static enum stage_result stage_wait(struct stage_call *c, struct run *r)
@@ -438,13 +485,28 @@ static bool build(struct stage_call *c, struct run *r)
     return end == f->alerts_count;
 }
 
-void notify_announce(struct notifier *nt, const struct claim_message *m, struct notify_out *out)
+void notify_announce(struct notifier *nt, const struct claim_message *m, struct str to, struct notify_out *out)
 {
-    buf_reset(&nt->text);
-    claim_message_write(&nt->text, m);
     struct notify_effect *e = notify_out_add(out, NOTIFY_CLAIM);
-    e->bytes = arena_str(&out->arena, buf_view(&nt->text));
+    e->claim = *m;
+    e->claim.holder = arena_str(&out->arena, m->holder);
+    e->claim.origin = arena_str(&out->arena, m->origin);
+    e->to = arena_str(&out->arena, to);
     counter_add(&nt->stats.claims_sent, 1);
+}
+
+/* The first in line has asked nobody: it says that it begins. */
+static void begin_turn(struct stage_call *c, struct run *r)
+{
+    struct claim_message m;
+    if (c->nt->alone)
+        return;
+    if (r->announced) {
+        counter_add(&c->nt->stats.claims_unanswered, !claims_agreed(c->nt->claims, r->claim, &c->nt->members));
+        return;
+    }
+    claims_take(c->nt->claims, c->now, r->claim, &c->nt->members, entry_time(r), &m);
+    notify_announce(c->nt, &m, STR_EMPTY, c->out);
 }
 
 static enum stage_result stage_send(struct stage_call *c, struct run *r)
@@ -453,8 +515,11 @@ static enum stage_result stage_send(struct stage_call *c, struct run *r)
     struct notify_flush *f = r->flush;
     if (!r->n)
         return STAGE_PASS; /* nothing may be sent; it is logged all the same */
-    if (!nt->alone)
-        announce_take(c, r);
+    if (mono_before(c->now, turn_of(c, r))) { /* somebody else's since it was decided: building takes its time */
+        r->stage = notify_stage_wait();
+        return STAGE_MORE;
+    }
+    begin_turn(c, r);
     r->announced = false;
     r->attempt = ++nt->last_attempt;
     r->attempts++;
@@ -493,6 +558,6 @@ static enum stage_result stage_record(struct stage_call *c, struct run *r)
     nflog_log(c->nt->log, c->wall, &entry, f->repeat_interval_ms, &c->nt->text);
     struct notify_effect *e = notify_out_add(c->out, NOTIFY_RECORD);
     e->bytes = arena_str(&c->out->arena, buf_view(&c->nt->text));
-    claims_logged(c->nt->claims, r->claim);
+    claims_logged(c->nt->claims, r->claim, entry_time(r));
     return STAGE_END;
 }

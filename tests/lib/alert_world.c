@@ -296,6 +296,15 @@ static void perform_attempt(struct alert_world *w, const struct notify_attempt *
     notify_receivers_release(at->receivers);
 }
 
+static void perform_claim(struct alert_world *w, const struct claim_message *claim, struct str to)
+{
+    struct claim_batch b = { 0 };
+    bool ok = claim_batch_add(&b, claim);
+    ASSERT(ok);
+    w->on_claim(w->peer_arg, to, buf_view(&b.bytes));
+    claim_batch_deinit(&b);
+}
+
 static void perform(struct alert_world *w)
 {
     for (size_t i = 0; i < w->out.n; i++) {
@@ -312,10 +321,14 @@ static void perform(struct alert_world *w)
             if (w->on_record)
                 w->on_record(w->peer_arg, e->bytes);
             break;
+        case NOTIFY_RECORD_AGAIN:
+            if (w->on_record)
+                w->on_record(w->peer_arg, e->bytes);
+            break;
         case NOTIFY_CLAIM:
             w->claims++;
             if (w->on_claim)
-                w->on_claim(w->peer_arg, e->bytes);
+                perform_claim(w, &e->claim, e->to);
             break;
         case NOTIFY_NOTICE:
             w->notices[e->notice.kind]++;

@@ -65,7 +65,7 @@ struct alert_world {
     size_t records, claims, notices[NOTIFY_NOTICE_ALERT_REFUSED + 1];
     struct buf record_bytes;  /* of all NOTIFY_RECORD effects */
     struct buf last_error;    /* of the last NOTIFY_NOTICE_FLUSH_FAILED */
-    void (*on_claim)(void *arg, struct str bytes);
+    void (*on_claim)(void *arg, struct str to, struct str bytes); /* to: one member, or empty: all */
     void (*on_record)(void *arg, struct str bytes);
     void *peer_arg;
     size_t steps;

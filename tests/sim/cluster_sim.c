@@ -44,7 +44,6 @@ enum {
     SETTLE_MAX_MS = 400000,
     SKEW_MS = 5000,
     MILD_PAUSE_MS = 6000,
-    CALM_MS = 10000,
 };
 
 struct replica_node {
@@ -55,7 +54,7 @@ struct replica_node {
     size_t turns_count;
     unsigned generation;
     struct buf timers;
-    struct buf said; /* records and claims that go out when the step is over: key, a zero byte, le32 length, bytes */
+    struct buf said; /* records and claims that go out when the step is over: to, zero, key, zero, le32 length, bytes */
     bool due[SENDERS + FINAL + 1]; /* told while it was paused */
 };
 struct sender {
@@ -96,8 +95,7 @@ struct sim {
     int64_t broken_until, broken_last;
     size_t broken_node; /* NODES: for all */
     int64_t ready_ms;   /* the survivor may send since then */
-    int64_t cut_until, calm_until;
-    bool pauses; /* mild: nodes pause; else packets are lost in runs */
+    int64_t cut_until;
     bool verbose;
     size_t attempts;
     const char *failure;
@@ -143,9 +141,11 @@ static void set_clock(struct sim *s, size_t i)
 }
 
 /* A broadcast may fire the mesh's timers, which may tell the replica of members: not from inside its step. */
-static void say_later(struct sim *s, size_t i, struct str key, struct str bytes)
+static void say_later(struct sim *s, size_t i, struct str to, struct str key, struct str bytes)
 {
     struct buf *said = &s->nodes[i].said;
+    buf_str(said, to);
+    buf_byte(said, 0);
     buf_str(said, key);
     buf_byte(said, 0);
     buf_le32(said, u32_from_size(bytes.n));
@@ -158,22 +158,28 @@ static void say_now(struct sim *s, size_t i)
     struct str rest = buf_view(&said);
     s->nodes[i].said = (struct buf){ 0 };
     while (rest.n) {
-        size_t key_bytes = str_find_byte(rest, 0);
-        size_t n = get_le32(rest.p + key_bytes + 1);
-        world_broadcast(s->world, i, str_sub(rest, 0, key_bytes), str_sub(rest, key_bytes + 5, n));
-        rest = str_from(rest, key_bytes + 5 + n);
+        struct str to = str_sub(rest, 0, str_find_byte(rest, 0));
+        rest = str_from(rest, to.n + 1);
+        struct str key = str_sub(rest, 0, str_find_byte(rest, 0));
+        rest = str_from(rest, key.n + 1);
+        struct str bytes = str_sub(rest, 4, get_le32(rest.p));
+        rest = str_from(rest, 4 + bytes.n);
+        if (to.n)
+            world_send(s->world, i, to, key, bytes);
+        else
+            world_broadcast(s->world, i, key, bytes);
     }
     buf_deinit(&said);
 }
 
 static void on_record(void *arg, struct str bytes)
 {
-    say_later(current, (size_t)(uintptr_t)arg, STR("nfl"), bytes);
+    say_later(current, (size_t)(uintptr_t)arg, STR_EMPTY, STR("nfl"), bytes);
 }
 
-static void on_claim(void *arg, struct str bytes)
+static void on_claim(void *arg, struct str to, struct str bytes)
 {
-    say_later(current, (size_t)(uintptr_t)arg, STR(CLAIMS_MESH_KEY), bytes);
+    say_later(current, (size_t)(uintptr_t)arg, to, STR(CLAIMS_MESH_KEY), bytes);
 }
 
 static void ignore_record(void *arg, struct str record)
@@ -204,14 +210,16 @@ static void deliver(void *arg, struct world *w, size_t i, struct str key, struct
     struct sim *s = arg;
     struct replica_node *n = &s->nodes[i];
     struct claim_message claim;
-    struct err err;
+    struct claim_reader r;
     (void)w;
     (void)full;
     set_clock(s, i);
     for (size_t k = 0; k < ARRAY_LEN(n->states); k++)
         if (str_eq(n->states[k].key, key))
             merge(s, i, &n->states[k], bytes);
-    if (str_eq(key, STR(CLAIMS_MESH_KEY)) && claim_message_parse(bytes, &claim, &err))
+    if (!str_eq(key, STR(CLAIMS_MESH_KEY)))
+        return;
+    for (claim_reader_init(&r, bytes); claim_reader_next(&r, &claim);)
         alert_world_step(&n->a, &(struct dispatch_event){ .kind = DISPATCH_CLAIM, .claim = &claim });
 }
 
@@ -229,16 +237,18 @@ static void state(void *arg, struct world *w, size_t i, bool own, struct buf *ou
     buf_deinit(&data);
 }
 
-static bool is_tocsin(struct sim *s, size_t i, struct str name)
+/* As app/mesh_thread.c: who failed a short time ago is still in the view, but no member. */
+static struct claim_member claims_as(struct sim *s, size_t i, struct str name)
 {
     struct gossip *g = world_gossip(s->world, i);
     struct gossip_member m;
     for (size_t k = 0; k < gossip_nodes_count(g); k++) {
         gossip_node_at(g, k, &m);
+        bool member = m.state == GOSSIP_ALIVE || m.state == GOSSIP_SUSPECT;
         if (str_eq(m.name, name))
-            return m.tocsin && (m.state == GOSSIP_ALIVE || m.state == GOSSIP_SUSPECT);
+            return (struct claim_member){ name, m.tocsin && member, m.tocsin && !member };
     }
-    return false;
+    return (struct claim_member){ .name = name };
 }
 
 static void tell_members(struct sim *s, size_t i)
@@ -248,7 +258,7 @@ static void tell_members(struct sim *s, size_t i)
     peer_view_get(world_peer(s->world, i), &v);
     size_t n = v.turns_count < ARRAY_LEN(members) ? v.turns_count : ARRAY_LEN(members);
     for (size_t k = 0; k < n; k++)
-        members[k] = (struct claim_member){ v.turns[k], is_tocsin(s, i, v.turns[k]) };
+        members[k] = claims_as(s, i, v.turns[k]);
     const struct claim_members all = { members, n, v.turn };
     s->nodes[i].ready = v.ready;
     char text[40];
@@ -578,14 +588,6 @@ static void pause_node(struct sim *s, size_t i, int64_t ms)
     world_pause(s->world, i, ms);
 }
 
-/* Mild troubles come one at a time: the mesh has heard what it missed before the next. */
-static void pause_one(struct sim *s, size_t i)
-{
-    int64_t ms = (int64_t)rng_below(&s->rng, MILD_PAUSE_MS);
-    pause_node(s, i, ms);
-    s->calm_until = now_ms(s) + ms + CALM_MS;
-}
-
 /* Cuts at random; mild ones are short and leave everybody reachable by a detour. */
 static void cut(struct sim *s)
 {
@@ -595,7 +597,6 @@ static void cut(struct sim *s)
             if (a != b && rng_below(&s->rng, 2))
                 world_cut(s->world, a, b, true);
         s->cut_until = now_ms(s) + (int64_t)rng_below(&s->rng, MILD_PAUSE_MS);
-        s->calm_until = s->cut_until + CALM_MS;
         tell(s, "is not heard by some", a, STR_EMPTY);
         return;
     }
@@ -627,14 +628,14 @@ static void trouble(struct sim *s)
         break;
     case 1:
     case 2:
-        if (s->cut_until == 0 && s->kind != BROKEN && !(s->mild && (s->pauses || now_ms(s) < s->calm_until)))
+        if (s->cut_until == 0 && s->kind != BROKEN)
             cut(s);
         break;
     case 3:
-        if (s->kind == BROKEN || (s->mild && (!s->pauses || now_ms(s) < s->calm_until)))
+        if (s->kind == BROKEN)
             break;
         if (s->mild)
-            pause_one(s, i);
+            pause_node(s, i, (int64_t)rng_below(&s->rng, MILD_PAUSE_MS));
         else if (i != s->survivor)
             pause_node(s, i, (int64_t)rng_below(&s->rng, 60000));
         break;
@@ -802,7 +803,7 @@ static void make_world(struct sim *s)
     struct world_config config = {
         .seed = s->seed,
         .nodes = NODES,
-        .loss_permille = s->kind == BROKEN ? 0 : (unsigned)rng_below(&s->rng, s->mild ? 20 : 300),
+        .loss_permille = s->kind == BROKEN ? 0 : (unsigned)rng_below(&s->rng, s->mild ? 200 : 300),
         .duplicate_permille = (unsigned)rng_below(&s->rng, 100),
         .delay_min_ms = (int64_t)rng_below(&s->rng, 20),
         .upstream = s->mild || rng_below(&s->rng, 2) ? 0 : (size_t)rng_below(&s->rng, NODES),
@@ -810,7 +811,7 @@ static void make_world(struct sim *s)
         .linger_ms = PEER_TIMEOUT_MS,
         .app = { s, deliver, state, member, crashed },
     };
-    config.delay_max_ms = config.delay_min_ms + (int64_t)rng_below(&s->rng, s->kind == WILD ? 200 : 20);
+    config.delay_max_ms = config.delay_min_ms + (int64_t)rng_below(&s->rng, s->kind == WILD ? 200 : 100);
     s->world = world_new(&config);
     for (size_t i = 0; i < NODES; i++) {
         struct replica_node *n = &s->nodes[i];
@@ -849,7 +850,6 @@ static bool simulate(uint64_t seed, bool verbose)
     s->verbose = verbose;
     s->kind = (enum kind)rng_below(&s->rng, 3);
     s->mild = s->kind != WILD;
-    s->pauses = rng_below(&s->rng, 2);
     s->survivor = (size_t)rng_below(&s->rng, NODES);
     make_world(s);
     for (size_t i = 0; i < NODES; i++) {

@@ -88,11 +88,13 @@ static bool passes(struct sim *s, size_t from, size_t to)
     return rng_below(&s->rng, 100) >= (uint64_t)s->loss_percent;
 }
 
-static void broadcast(struct node *n, bool is_claim, struct str bytes)
+static const struct str names[NODES_MAX] = { STR_INIT("a"), STR_INIT("b"), STR_INIT("c"), STR_INIT("d") };
+
+static void broadcast(struct node *n, struct str name, bool is_claim, struct str bytes)
 {
     struct sim *s = n->sim;
     for (size_t to = 0; to < s->nodes_count; to++) {
-        if (to == n->index || !passes(s, n->index, to))
+        if (to == n->index || (name.n && !str_eq(name, names[to])) || !passes(s, n->index, to))
             continue;
         if (s->messages_count == s->messages_capacity) {
             s->messages_capacity = mem_grow(s->messages_capacity, s->messages_count + 1);
@@ -104,14 +106,14 @@ static void broadcast(struct node *n, bool is_claim, struct str bytes)
     }
 }
 
-static void on_claim(void *arg, struct str bytes)
+static void on_claim(void *arg, struct str to, struct str bytes)
 {
-    broadcast(arg, true, bytes);
+    broadcast(arg, to, true, bytes);
 }
 
 static void on_record(void *arg, struct str bytes)
 {
-    broadcast(arg, false, bytes);
+    broadcast(arg, STR_EMPTY, false, bytes);
 }
 
 static void deliver(struct sim *s, const struct message *m)
@@ -121,8 +123,8 @@ static void deliver(struct sim *s, const struct message *m)
         return;
     if (m->is_claim) {
         struct claim_message claim;
-        struct err err;
-        if (claim_message_parse(m->bytes, &claim, &err))
+        struct claim_reader r;
+        for (claim_reader_init(&r, m->bytes); claim_reader_next(&r, &claim);)
             alert_world_step(&n->w, &(struct dispatch_event){ .kind = DISPATCH_CLAIM, .claim = &claim });
         return;
     }
@@ -147,7 +149,6 @@ static void repair(struct sim *s)
 
 static void tell_members(struct sim *s)
 {
-    static const struct str names[NODES_MAX] = { STR_INIT("a"), STR_INIT("b"), STR_INIT("c"), STR_INIT("d") };
     for (size_t i = 0; i < s->nodes_count; i++) {
         struct claim_member v[NODES_MAX];
         struct claim_members m = { v, 0, 0 };
@@ -157,7 +158,7 @@ static void tell_members(struct sim *s)
                 continue;
             if (k == i)
                 m.self = m.n;
-            v[m.n++] = (struct claim_member){ names[k], true };
+            v[m.n++] = (struct claim_member){ names[k], true, false };
         }
         if (s->nodes[i].up)
             alert_world_peers(&s->nodes[i].w, &m, true);

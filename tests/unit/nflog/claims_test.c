@@ -8,8 +8,10 @@
 
 static const int64_t T = 15000; /* peer timeout */
 static const uint64_t KEY = 99;
+static const struct wire_time NONE = { -62135596800, 0 }; /* WIRE_TIME_ZERO */
 
-static const struct claim_member abc[] = { { STR_INIT("a"), true }, { STR_INIT("b"), true }, { STR_INIT("c"), true } };
+static const struct claim_member abc[] = { { STR_INIT("a"), true, false }, { STR_INIT("b"), true, false },
+                                           { STR_INIT("c"), true, false } };
 
 static struct claim_members as(size_t self)
 {
@@ -23,7 +25,7 @@ static mono_ms ms(int64_t v)
 
 static struct claim_message say(enum claim_kind kind, const char *holder, uint32_t round)
 {
-    return (struct claim_message){ kind, KEY, str_c(holder), STR_EMPTY, round };
+    return (struct claim_message){ .kind = kind, .key = KEY, .holder = str_c(holder), .origin = STR_EMPTY, .round = round };
 }
 
 static int64_t turn(struct claims *c, size_t self, int64_t now, int64_t base)
@@ -80,8 +82,8 @@ static void failure_passes_the_turn_to_the_next(void **state)
 static void members_that_take_no_part_are_passed_over(void **state)
 {
     (void)state;
-    static const struct claim_member mixed[] = { { STR_INIT("a"), true }, { STR_INIT("b"), false },
-                                                 { STR_INIT("c"), true } };
+    static const struct claim_member mixed[] = { { STR_INIT("a"), true, false }, { STR_INIT("b"), false, false },
+                                                 { STR_INIT("c"), true, false } };
     struct claims *c = claims_new();
     struct claim_members m = { mixed, 3, 2 };
     struct claim_message fail = say(CLAIM_FAIL, "a", 1);
@@ -96,7 +98,7 @@ static void own_failure_yields_to_the_others(void **state)
     struct claims *c = claims_new();
     struct claim_members m = as(0);
     struct claim_message take, fail;
-    claims_take(c, ms(0), KEY, &m, &take);
+    claims_take(c, ms(0), KEY, &m, NONE, &take);
     claims_fail(c, ms(100), KEY, &m, &fail);
     assert_int_equal(turn(c, 0, 100, 0), 100 + 2 * T);
     struct claim_message b_fails = say(CLAIM_FAIL, "b", 2), c_fails = say(CLAIM_FAIL, "c", 3);
@@ -113,7 +115,7 @@ static void turn_is_passed_on_until_it_is_the_failed_ones_again(void **state)
     struct claims *a = claims_new(), *b = claims_new(), *c = claims_new();
     struct claim_members ma = as(0), mb = as(1), mc = as(2);
     struct claim_message take, fail, pass_b, pass_c;
-    claims_take(a, ms(0), KEY, &ma, &take);
+    claims_take(a, ms(0), KEY, &ma, NONE, &take);
     claims_fail(a, ms(100), KEY, &ma, &fail);
     assert_int_equal(claims_hear(b, ms(100), &fail, &mb), CLAIM_OURS);
     assert_int_equal(claims_hear(c, ms(100), &fail, &mc), CLAIM_NEWS);
@@ -165,7 +167,7 @@ static void view_does_not_depend_on_the_order_of_arrival(void **state)
     (void)state;
     const struct claim_message said[] = {
         say(CLAIM_TAKE, "a", 1), say(CLAIM_TAKE, "c", 1), say(CLAIM_FAIL, "a", 1),
-        { CLAIM_PASS, KEY, STR("b"), STR("a"), 1 }, say(CLAIM_TAKE, "c", 2),
+        { .kind = CLAIM_PASS, .key = KEY, .holder = STR("b"), .origin = STR("a"), .round = 1 }, say(CLAIM_TAKE, "c", 2),
     };
     struct claim_members m = as(1);
     for (int order = 0; order < 120; order++) {
@@ -194,7 +196,7 @@ static void logged_entry_ends_the_claim(void **state)
     struct claim_members m = as(1);
     struct claim_message take = say(CLAIM_TAKE, "a", 1);
     claims_hear(c, ms(0), &take, &m);
-    claims_logged(c, KEY);
+    claims_logged(c, KEY, (struct wire_time){ 1700000000, 5 });
     assert_int_equal(claims_count(c), 0);
     assert_int_equal(turn(c, 1, 0, 7), 7);
     claims_free(c);
@@ -206,35 +208,177 @@ static void claims_are_bounded(void **state)
     struct claims *c = claims_new();
     struct claim_members m = as(1);
     for (uint64_t i = 0; i < CLAIMS_MAX + 10; i++) {
-        struct claim_message take = { CLAIM_TAKE, i, STR("a"), STR_EMPTY, 1 };
+        struct claim_message take = say(CLAIM_TAKE, "a", 1);
+        take.key = i;
         claims_hear(c, ms(0), &take, &m);
     }
     assert_int_equal(claims_count(c), CLAIMS_MAX);
     claims_free(c);
 }
 
-static void messages_survive_the_wire_and_cuts_are_noticed(void **state)
+/* ---- Questions ---- */
+
+struct three {
+    struct claims *c[3];
+    struct claim_members m[3];
+};
+
+static void three_begin(struct three *t)
+{
+    for (size_t i = 0; i < 3; i++) {
+        t->c[i] = claims_new();
+        t->m[i] = as(i);
+    }
+}
+
+static void three_end(struct three *t)
+{
+    for (size_t i = 0; i < 3; i++)
+        claims_free(t->c[i]);
+}
+
+static struct claim_message question(struct three *t, size_t i, int64_t now)
+{
+    struct claim_message m;
+    claims_ask(t->c[i], ms(now), KEY, &t->m[i], NONE, &m);
+    return m;
+}
+
+static struct claim_message asked(struct three *t, size_t i, int64_t now, const struct claim_message *m)
+{
+    struct claim_message answer;
+    assert_true(claims_asked(t->c[i], ms(now), m, &t->m[i], &answer));
+    return answer;
+}
+
+static void who_asks_may_try_when_all_have_said_yes(void **state)
 {
     (void)state;
-    struct claim_message m = say(CLAIM_FAIL, "node-1", 300), got;
-    struct buf b = { 0 };
-    struct err err;
-    claim_message_write(&b, &m);
-    assert_true(claim_message_parse(buf_view(&b), &got, &err));
-    assert_int_equal(got.kind, CLAIM_FAIL);
-    assert_int_equal(got.key, KEY);
-    assert_int_equal(got.round, 300);
-    assert_true(str_eq(got.holder, STR("node-1")));
-    for (size_t n = 0; n < b.n; n++)
-        assert_false(claim_message_parse(str_of(b.p, n), &got, &err));
-    struct claim_message pass = { CLAIM_PASS, KEY, STR("b"), STR("node-1"), 7 };
-    buf_reset(&b);
-    claim_message_write(&b, &pass);
-    assert_true(claim_message_parse(buf_view(&b), &got, &err));
-    assert_true(str_eq(got.origin, STR("node-1")));
-    for (size_t n = 0; n < b.n; n++)
-        assert_false(claim_message_parse(str_of(b.p, n), &got, &err));
-    buf_deinit(&b);
+    struct three t;
+    three_begin(&t);
+    struct claim_message ask = question(&t, 1, 0);
+    assert_false(claims_agreed(t.c[1], KEY, &t.m[1]));
+    struct claim_message yes = asked(&t, 0, 5, &ask);
+    assert_int_equal(yes.kind, CLAIM_YES);
+    assert_int_equal(claims_hear(t.c[1], ms(10), &yes, &t.m[1]), CLAIM_OLD);
+    assert_int_equal(claims_hear(t.c[1], ms(11), &yes, &t.m[1]), CLAIM_OLD); /* one is not two */
+    assert_false(claims_agreed(t.c[1], KEY, &t.m[1]));
+    yes = asked(&t, 2, 5, &ask);
+    assert_int_equal(claims_hear(t.c[1], ms(12), &yes, &t.m[1]), CLAIM_NEWS);
+    assert_true(claims_agreed(t.c[1], KEY, &t.m[1]));
+    assert_true(claims_are_ours(t.c[1], ms(12), KEY, &t.m[1]));
+    assert_int_equal(turn(t.c[0], 0, 12, 0), 5 + CLAIM_BOUND_MS); /* who said yes waits */
+    three_end(&t);
+}
+
+/* Whoever failed a moment ago may only pause: its yes is waited for until it has lost its place. */
+static void absent_one_is_asked_too(void **state)
+{
+    (void)state;
+    struct claim_member v[2] = { { STR("a"), false, true }, { STR("b"), true, false } };
+    struct claim_members m = { v, 2, 1 };
+    struct claims *c = claims_new();
+    struct claim_message ask;
+    claims_ask(c, ms(0), KEY, &m, NONE, &ask);
+    assert_false(claims_agreed(c, KEY, &m));
+    v[0].absent = false;
+    assert_true(claims_agreed(c, KEY, &m));
+    claims_free(c);
+}
+
+/* In whatever order the two hear of each other, not both are agreed to. */
+static void of_two_that_ask_one_gives_way(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 4; order++) {
+        struct three t;
+        three_begin(&t);
+        if (order & 1) { /* c has a higher round */
+            struct claim_message fail = say(CLAIM_FAIL, "a", 7);
+            (void)claims_hear(t.c[2], ms(0), &fail, &t.m[2]);
+        }
+        struct claim_message b = question(&t, 1, 0), c = question(&t, 2, 0);
+        size_t first = order & 2 ? 1 : 2, second = 3 - first;
+        struct claim_message x = asked(&t, first, 5, first == 1 ? &c : &b);
+        struct claim_message y = asked(&t, second, 6, second == 1 ? &c : &b);
+        assert_true((x.kind == CLAIM_YES) != (y.kind == CLAIM_YES));
+        size_t winner = order & 1 ? 2 : 1;
+        assert_true(claims_are_ours(t.c[winner], ms(6), KEY, &t.m[winner]));
+        assert_false(claims_are_ours(t.c[3 - winner], ms(6), KEY, &t.m[3 - winner]));
+        three_end(&t);
+    }
+}
+
+static void yes_to_an_older_question_is_worth_nothing(void **state)
+{
+    (void)state;
+    struct three t;
+    three_begin(&t);
+    struct claim_message ask = question(&t, 1, 0), yes_a = asked(&t, 0, 5, &ask), yes_c = asked(&t, 2, 5, &ask);
+    struct claim_message better = say(CLAIM_TAKE, "a", 9);
+    assert_int_equal(claims_hear(t.c[1], ms(6), &better, &t.m[1]), CLAIM_NEWS);
+    (void)question(&t, 1, 70000);
+    (void)claims_hear(t.c[1], ms(70001), &yes_a, &t.m[1]);
+    (void)claims_hear(t.c[1], ms(70001), &yes_c, &t.m[1]);
+    assert_false(claims_agreed(t.c[1], KEY, &t.m[1]));
+    three_end(&t);
+}
+
+/* a knows of round 9, b asks in round 1: the failure that follows is news to a all the same. */
+static void asker_goes_on_in_the_highest_round_that_anybody_knows(void **state)
+{
+    (void)state;
+    struct three t;
+    three_begin(&t);
+    struct claim_message old = say(CLAIM_FAIL, "c", 9), fail;
+    (void)claims_hear(t.c[0], ms(0), &old, &t.m[0]);
+    struct claim_message ask = question(&t, 1, 10), yes = asked(&t, 0, 15, &ask);
+    (void)claims_hear(t.c[1], ms(20), &yes, &t.m[1]);
+    claims_fail(t.c[1], ms(100), KEY, &t.m[1], &fail);
+    assert_int_equal(fail.round, 9);
+    assert_int_equal(claims_hear(t.c[0], ms(110), &fail, &t.m[0]), CLAIM_NEWS);
+    three_end(&t);
+}
+
+static void who_tries_says_so_and_that_ends_the_question(void **state)
+{
+    (void)state;
+    struct three t;
+    three_begin(&t);
+    struct claim_message take, ask = question(&t, 1, 0);
+    claims_insist(t.c[0], ms(5), &ask, &t.m[0], NONE, &take);
+    assert_int_equal(claims_hear(t.c[1], ms(10), &take, &t.m[1]), CLAIM_NEWS);
+    assert_false(claims_are_ours(t.c[1], ms(10), KEY, &t.m[1]));
+    assert_int_equal(turn(t.c[1], 1, 10, 0), 10 + CLAIM_BOUND_MS);
+    three_end(&t);
+}
+
+/* A record that overtakes nothing: c asked when it knew of it. */
+static void entry_that_the_asker_knew_does_not_end_its_claim(void **state)
+{
+    (void)state;
+    struct claims *c = claims_new();
+    struct claim_members m = as(0);
+    struct claim_message ask = say(CLAIM_ASK, "c", 1), answer;
+    ask.seen = (struct wire_time){ 1700000000, 5 };
+    assert_true(claims_asked(c, ms(0), &ask, &m, &answer));
+    claims_logged(c, KEY, ask.seen);
+    assert_int_equal(turn(c, 0, 10, 0), CLAIM_BOUND_MS);
+    claims_logged(c, KEY, (struct wire_time){ 1700000000, 6 });
+    assert_int_equal(turn(c, 0, 10, 0), 0);
+    claims_free(c);
+}
+
+static void stranger_is_not_answered(void **state)
+{
+    (void)state;
+    struct claims *c = claims_new();
+    struct claim_members m = as(0);
+    struct claim_message ask = say(CLAIM_ASK, "z", 1), own = say(CLAIM_ASK, "a", 1), answer;
+    assert_false(claims_asked(c, ms(0), &ask, &m, &answer));
+    assert_false(claims_asked(c, ms(0), &own, &m, &answer));
+    assert_int_equal(claims_count(c), 0);
+    claims_free(c);
 }
 
 int main(void)
@@ -252,7 +396,14 @@ int main(void)
         cmocka_unit_test(view_does_not_depend_on_the_order_of_arrival),
         cmocka_unit_test(logged_entry_ends_the_claim),
         cmocka_unit_test(claims_are_bounded),
-        cmocka_unit_test(messages_survive_the_wire_and_cuts_are_noticed),
+        cmocka_unit_test(who_asks_may_try_when_all_have_said_yes),
+        cmocka_unit_test(absent_one_is_asked_too),
+        cmocka_unit_test(of_two_that_ask_one_gives_way),
+        cmocka_unit_test(yes_to_an_older_question_is_worth_nothing),
+        cmocka_unit_test(asker_goes_on_in_the_highest_round_that_anybody_knows),
+        cmocka_unit_test(who_tries_says_so_and_that_ends_the_question),
+        cmocka_unit_test(entry_that_the_asker_knew_does_not_end_its_claim),
+        cmocka_unit_test(stranger_is_not_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "nflog/claim_message.h"
 #include "nflog/nflog.h"
 #include "wire/pb.h"
 #include "wire/pb_time.h"
@@ -74,6 +75,30 @@ static void logged_entry_is_found_with_all_it_held(void **state)
     nflog_free(l);
     buf_deinit(&record);
     arena_deinit(&a);
+}
+
+/* By the hash of its key, and only to who has an older one: what a peer is answered that asks whether it may try. */
+static void newer_entry_is_found_by_its_claim(void **state)
+{
+    (void)state;
+    struct nflog *l = nflog_new(RETENTION_MS);
+    struct buf record = { 0 }, again = { 0 }, key = { 0 };
+    struct nflog_entry e = entry_of(NULL, 0);
+    nflog_key_write(&key, e.group_key, &e.receiver);
+    uint64_t claim = claim_key(buf_view(&key));
+    assert_false(nflog_newer(l, claim, WIRE_TIME_ZERO, &again));
+    nflog_log(l, at(5), &e, 3600 * 1000, &record);
+    assert_false(nflog_newer(l, claim, at(5), &again));
+    assert_false(nflog_newer(l, claim + 1, at(0), &again));
+    assert_true(nflog_newer(l, claim, at(4), &again));
+    assert_true(str_eq(buf_view(&again), buf_view(&record)));
+    size_t cursor = 0;
+    nflog_gc(l, at(RETENTION_MS), &cursor, 10);
+    assert_false(nflog_newer(l, claim, WIRE_TIME_ZERO, &again));
+    nflog_free(l);
+    buf_deinit(&record);
+    buf_deinit(&again);
+    buf_deinit(&key);
 }
 
 static void retention_caps_the_life_of_an_entry(void **state)
@@ -216,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logged_entry_is_found_with_all_it_held),
+        cmocka_unit_test(newer_entry_is_found_by_its_claim),
         cmocka_unit_test(retention_caps_the_life_of_an_entry),
         cmocka_unit_test(own_entry_is_newer_than_what_a_fast_clock_wrote),
         cmocka_unit_test(merge_takes_newer_refuses_older_and_expired),

@@ -24,15 +24,16 @@ struct world {
     struct notify_receivers receivers;
     mono_ms now;
     struct notify_attempt attempts[16];
-    size_t attempts_count, claims, records;
+    size_t attempts_count, claims, records, records_again;
     struct claim_message last_claim;
-    char claim_holder[32];
+    bool last_claim_alone; /* was for one member */
     enum notify_notice_kind notices[16];
     size_t notices_count;
     char error[512];
 };
 
-static const struct claim_member abc[] = { { STR_INIT("a"), true }, { STR_INIT("b"), true }, { STR_INIT("c"), true } };
+static const struct claim_member abc[] = { { STR_INIT("a"), true, false }, { STR_INIT("b"), true, false },
+                                           { STR_INIT("c"), true, false } };
 
 static struct wire_time wall(const struct world *w)
 {
@@ -93,7 +94,6 @@ static void take_effects(struct world *w)
 {
     for (size_t i = 0; i < w->out.n; i++) {
         const struct notify_effect *e = &w->out.v[i];
-        struct err err;
         switch (e->kind) {
         case NOTIFY_ATTEMPT:
             w->attempts[w->attempts_count++] = e->attempt;
@@ -103,9 +103,14 @@ static void take_effects(struct world *w)
         case NOTIFY_RECORD:
             w->records++;
             break;
+        case NOTIFY_RECORD_AGAIN:
+            w->records_again++;
+            break;
         case NOTIFY_CLAIM:
             w->claims++;
-            assert_true(claim_message_parse(e->bytes, &w->last_claim, &err));
+            w->last_claim = e->claim;
+            w->last_claim.holder = w->last_claim.origin = STR_EMPTY; /* live as long as the effects */
+            w->last_claim_alone = e->to.n > 0;
             break;
         case NOTIFY_NOTICE:
             if (e->notice.kind == NOTIFY_NOTICE_FLUSHING)
@@ -491,45 +496,107 @@ static void position_delays_and_an_entry_from_a_peer_suppresses(void **state)
     end(&peer);
 }
 
-static void claim_is_announced_and_a_peers_failure_passes_the_turn(void **state)
+static struct claim_message from(const char *who, enum claim_kind kind, uint32_t round)
+{
+    return (struct claim_message){ .kind = kind, .key = claim_key(STR("{}:{}:r/webhook/0")), .holder = str_c(who),
+                                   .origin = STR_EMPTY, .round = round, .seen = WIRE_TIME_ZERO };
+}
+
+static void hear(struct world *w, const struct claim_message *m)
+{
+    notifier_hear_claim(w->nt, w->now, m, &w->out);
+    take_effects(w);
+    step(w);
+}
+
+/* Answers the last question. */
+static void agree(struct world *w, const char *who)
+{
+    assert_int_equal(w->last_claim.kind, CLAIM_ASK);
+    struct claim_message yes = from(who, CLAIM_YES, w->last_claim.round);
+    yes.serial = w->last_claim.serial;
+    hear(w, &yes);
+}
+
+static void peers_are_asked_and_a_peers_failure_passes_the_turn(void **state)
 {
     (void)state;
     struct world w;
     begin(&w, 1);
     peers(&w, 3, 1, true);
     flush(&w, put(&w, "A", 3600 * 1000));
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
-    notifier_hear_claim(w.nt, w.now, &m, &w.out);
-    take_effects(&w);
+    struct claim_message m = from("a", CLAIM_TAKE, 1);
+    hear(&w, &m);
     advance(&w, 20000);
     assert_int_equal(w.attempts_count, 0); /* a is trying: the own position's time has come, and is waited over */
     m.kind = CLAIM_FAIL;
-    notifier_hear_claim(w.nt, w.now, &m, &w.out);
-    take_effects(&w);
-    step(&w);
-    assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
-    assert_int_equal(w.attempts_count, 0); /* who is not the first in line lets the others hear of it first */
-    advance(&w, CLAIM_NOTICE_MS);
-    assert_int_equal(w.attempts_count, 1); /* next in line */
-    assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
+    hear(&w, &m);
+    assert_int_equal(w.last_claim.kind, CLAIM_ASK);
+    assert_int_equal(w.attempts_count, 0); /* next in line, and the others are asked first */
+    agree(&w, "a");
+    assert_int_equal(w.attempts_count, 0);
+    agree(&w, "c");
+    assert_int_equal(w.attempts_count, 1);
     answer(&w, 0, SEND_RETRY, "down");
     assert_int_equal(w.last_claim.kind, CLAIM_FAIL);
     advance(&w, 5000);
     assert_int_equal(w.attempts_count, 1); /* now c's turn, then a's */
-    struct claim_message c = { CLAIM_FAIL, m.key, STR("c"), STR_EMPTY, 3 },
-                         a = { CLAIM_FAIL, m.key, STR("a"), STR_EMPTY, 4 };
-    notifier_hear_claim(w.nt, w.now, &c, &w.out);
-    notifier_hear_claim(w.nt, w.now, &a, &w.out);
-    take_effects(&w);
-    step(&w);
-    advance(&w, CLAIM_NOTICE_MS);
+    struct claim_message c = from("c", CLAIM_FAIL, 3), a = from("a", CLAIM_FAIL, 4);
+    hear(&w, &c);
+    hear(&w, &a);
+    agree(&w, "a");
+    agree(&w, "c");
     assert_int_equal(w.attempts_count, 2);
     answer(&w, 1, SEND_DONE, "");
     assert_int_equal(outcome(&w), 1);
     end(&w);
 }
 
-static void of_two_that_take_at_once_the_later_in_line_yields(void **state)
+static void first_in_line_asks_nobody_where_nobody_has_claimed(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    peers(&w, 3, 0, true);
+    flush(&w, put(&w, "A", 3600 * 1000));
+    assert_int_equal(w.attempts_count, 1);
+    assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
+    answer(&w, 0, SEND_RETRY, "down");
+    struct claim_message b = from("b", CLAIM_FAIL, 2), c = from("c", CLAIM_FAIL, 3);
+    hear(&w, &b);
+    advance(&w, 1000);
+    hear(&w, &c);
+    assert_int_equal(w.attempts_count, 1); /* others have tried: who knows what was lost */
+    agree(&w, "b");
+    agree(&w, "c");
+    assert_int_equal(w.attempts_count, 2);
+    end(&w);
+}
+
+static void question_is_repeated_and_silence_is_waited_for_as_long_as_a_turn(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    peers(&w, 3, 1, true);
+    flush(&w, put(&w, "A", 3600 * 1000));
+    advance(&w, 15000);
+    assert_int_equal(w.last_claim.kind, CLAIM_ASK);
+    assert_int_equal(w.claims, 1);
+    agree(&w, "a");
+    advance(&w, 200);
+    assert_int_equal(w.claims, 2);
+    assert_int_equal(w.last_claim.kind, CLAIM_ASK);
+    advance(&w, 14799);
+    assert_int_equal(w.attempts_count, 0);
+    assert_true(w.claims > 5 && w.claims < 20);
+    advance(&w, 1);
+    assert_int_equal(w.attempts_count, 1);
+    assert_int_equal(counter_get(&notifier_stats(w.nt)->claims_unanswered), 1);
+    end(&w);
+}
+
+static void of_two_that_ask_at_once_the_later_in_line_yields(void **state)
 {
     (void)state;
     struct world w;
@@ -537,17 +604,56 @@ static void of_two_that_take_at_once_the_later_in_line_yields(void **state)
     peers(&w, 2, 1, true);
     flush(&w, put(&w, "A", 3600 * 1000));
     advance(&w, 15000);
-    assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
-    notifier_hear_claim(w.nt, w.now, &m, &w.out);
-    take_effects(&w);
+    assert_int_equal(w.last_claim.kind, CLAIM_ASK);
+    struct claim_message m = from("a", CLAIM_ASK, 1);
+    hear(&w, &m);
+    assert_int_equal(w.last_claim.kind, CLAIM_YES);
+    assert_true(w.last_claim_alone);
     advance(&w, 10000);
     assert_int_equal(w.attempts_count, 0);
     m.kind = CLAIM_FAIL;
-    notifier_hear_claim(w.nt, w.now, &m, &w.out);
-    take_effects(&w);
-    advance(&w, CLAIM_NOTICE_MS);
+    hear(&w, &m);
+    agree(&w, "a");
     assert_int_equal(w.attempts_count, 1);
+    end(&w);
+}
+
+static void who_is_asked_while_it_tries_says_so(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    peers(&w, 2, 0, true);
+    flush(&w, put(&w, "A", 3600 * 1000));
+    assert_int_equal(w.attempts_count, 1);
+    struct claim_message m = from("b", CLAIM_ASK, 8);
+    hear(&w, &m);
+    assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
+    assert_int_equal(w.last_claim.round, 9);
+    advance(&w, CLAIM_BOUND_MS); /* but not for ever */
+    hear(&w, &m);
+    assert_int_equal(w.last_claim.kind, CLAIM_YES);
+    end(&w);
+}
+
+static void who_is_asked_and_knows_that_it_was_said_sends_the_entry(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    peers(&w, 2, 0, true);
+    flush(&w, put(&w, "A", 3600 * 1000));
+    answer(&w, 0, SEND_DONE, "");
+    assert_int_equal(outcome(&w), 1);
+    struct claim_message m = from("b", CLAIM_ASK, 1);
+    size_t claims = w.claims;
+    hear(&w, &m);
+    assert_int_equal(w.records_again, 1);
+    assert_int_equal(w.claims, claims);
+    m.seen = wall(&w); /* it has that entry, and something new to say */
+    hear(&w, &m);
+    assert_int_equal(w.records_again, 1);
+    assert_int_equal(w.last_claim.kind, CLAIM_YES);
     end(&w);
 }
 
@@ -557,9 +663,8 @@ static void member_with_nothing_to_say_passes_the_turn_on(void **state)
     struct world w;
     begin(&w, 1);
     peers(&w, 3, 1, true);
-    struct claim_message m = { CLAIM_FAIL, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
-    notifier_hear_claim(w.nt, w.now, &m, &w.out);
-    take_effects(&w);
+    struct claim_message m = from("a", CLAIM_FAIL, 1);
+    hear(&w, &m);
     assert_int_equal(w.claims, 1);
     assert_int_equal(w.last_claim.kind, CLAIM_PASS);
     end(&w);
@@ -573,9 +678,8 @@ static void entry_from_a_peer_ends_the_wait_for_its_claim(void **state)
     begin(&w, 1);
     peers(&w, 3, 1, true);
     flush(&w, put(&w, "A", 3600 * 1000));
-    struct claim_message m = { CLAIM_TAKE, claim_key(STR("{}:{}:r/webhook/0")), STR("a"), STR_EMPTY, 1 };
-    notifier_hear_claim(w.nt, w.now, &m, &w.out);
-    take_effects(&w);
+    struct claim_message m = from("a", CLAIM_TAKE, 1);
+    hear(&w, &m);
     advance(&w, 20000);
     const uint64_t hash = labels_nflog_hash(alert_store_next(w.alerts, &(uint32_t){ 0 })->value->labels);
     struct nflog *peer = nflog_new(3600 * 1000);
@@ -686,8 +790,12 @@ int main(void)
         cmocka_unit_test(time_windows_mute_and_say_which),
         cmocka_unit_test(unsettled_cluster_waits_until_it_is_settled_or_too_late),
         cmocka_unit_test(position_delays_and_an_entry_from_a_peer_suppresses),
-        cmocka_unit_test(claim_is_announced_and_a_peers_failure_passes_the_turn),
-        cmocka_unit_test(of_two_that_take_at_once_the_later_in_line_yields),
+        cmocka_unit_test(peers_are_asked_and_a_peers_failure_passes_the_turn),
+        cmocka_unit_test(first_in_line_asks_nobody_where_nobody_has_claimed),
+        cmocka_unit_test(question_is_repeated_and_silence_is_waited_for_as_long_as_a_turn),
+        cmocka_unit_test(of_two_that_ask_at_once_the_later_in_line_yields),
+        cmocka_unit_test(who_is_asked_while_it_tries_says_so),
+        cmocka_unit_test(who_is_asked_and_knows_that_it_was_said_sends_the_entry),
         cmocka_unit_test(member_with_nothing_to_say_passes_the_turn_on),
         cmocka_unit_test(entry_from_a_peer_ends_the_wait_for_its_claim),
         cmocka_unit_test(dedup_is_asked_again_before_every_retry),
