@@ -601,6 +601,16 @@ enum MHD_Result exchange_access(void *arg, struct MHD_Connection *mhd, const cha
     return MHD_NO;
 }
 
+/* A client that has closed its side waits for nothing but the end of the connection. libmicrohttpd learns of it late if
+ * the end of file arrived together with the last bytes (see has_hung_up() in http_server.c): shutting down the reading
+ * half makes its next read see it, after what is still there to be read, pipelined requests included. */
+static void hear_last_word(struct conn *c)
+{
+    struct pollfd p = { .fd = c->fd, .events = POLLRDHUP };
+    if (poll(&p, 1, 0) == 1 && (p.revents & POLLRDHUP))
+        shutdown(c->fd, SHUT_RD);
+}
+
 void exchange_end(void *arg, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)
 {
     struct http_server *s = arg;
@@ -610,6 +620,7 @@ void exchange_end(void *arg, struct MHD_Connection *mhd, void **context, enum MH
     if (woken(c))
         x = NULL; /* the connection broke before it could answer for the abandoned exchange */
     set_phase(c, CONN_IDLE);
+    hear_last_word(c);
     *context = NULL;
     if (x)
         exchange_give(x);

@@ -299,6 +299,39 @@ static struct buf repeated(const char *head, char c, size_t n, const char *tail)
     return b;
 }
 
+/* Its last word was the request; the answer comes all the same, and then the end of the connection, at once. */
+static void a_client_that_has_said_its_last_word_is_answered(void **state)
+{
+    (void)state;
+    static const char *const requests[] = {
+        "GET /keep HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST /keep HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi",
+        "POST /keep HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        "GET /first HTTP/1.1\r\nHost: h\r\n\r\nGET /keep HTTP/1.1\r\nHost: h\r\n\r\n",
+    };
+    struct fixture f;
+    start(&f);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(requests); i++) {
+        int fd = dial_fixture(&f);
+        struct buf b = { 0 };
+        struct http_exchange *x = NULL;
+        send_text(fd, requests[i / 2]);
+        if (i % 2) /* while the request is being worked on, not with it */
+            x = wait_kept(&f);
+        shutdown(fd, SHUT_WR);
+        x = x ? x : wait_kept(&f);
+        http_response_text(&x->response, 200, STR("text/plain"), STR("late\n"));
+        int64_t finished = test_now_ms();
+        http_exchange_finish(x);
+        read_all(fd, &b);
+        assert_true(str_ends(buf_view(&b), STR("\r\n\r\nlate\n")));
+        assert_true(test_now_ms() - finished < 900); /* not when the watch comes round */
+        close(fd);
+        buf_deinit(&b);
+    }
+    stop(&f);
+}
+
 static void long_targets_headers_and_bodies_are_refused(void **state)
 {
     (void)state;
@@ -736,6 +769,7 @@ int main(void)
         cmocka_unit_test(a_kept_exchange_is_answered_from_another_thread),
         cmocka_unit_test(an_exchange_that_takes_too_long_is_answered_503_and_its_owner_may_finish_late),
         cmocka_unit_test(a_client_that_hangs_up_is_noticed),
+        cmocka_unit_test(a_client_that_has_said_its_last_word_is_answered),
         cmocka_unit_test(long_targets_headers_and_bodies_are_refused),
         cmocka_unit_test(a_refused_body_of_modest_size_leaves_the_connection_open),
         cmocka_unit_test(slow_and_idle_clients_are_cut_off),
