@@ -355,6 +355,7 @@ def oauth2():
             Row("token through a proxy", Gate(behind.known), {"oauth2": {"client_id": "client", "client_secret": "s3cr&t",
                 "token_url": "http://tokens.invalid/", "proxy_url": way.url()}}, proxy=way),
             row("jwt RS256", TokenServer(by_jwt("RS256")), jwt("RS256", client_certificate_key_file=rsa)),
+            row("jwt RS384", TokenServer(by_jwt("RS384")), jwt("RS384", client_certificate_key_file=rsa)),
             row("jwt RS512", TokenServer(by_jwt("RS512")), jwt("RS512", client_certificate_key=text_of(rsa))),
         ]
     drive(rows)

@@ -191,8 +191,17 @@ def every_integration_sends_what_debians_alertmanager_sends():
             post_alerts(side.server.port, *alerts)
         due = [k for k in INTEGRATIONS if phase == "firing" or k not in quiet]
         wait_for(f"{phase}: the peer's requests", lambda: all(peer.counts()[k] > seen[k] for k in due), 20)
+        heard, since = None, 0
+
+        def settled():
+            """Both sides have said as much, and nothing more for half a second: some say several things one after another."""
+            nonlocal heard, since
+            now = own.counts(), peer.counts()
+            if now != heard:
+                heard, since = now, time.monotonic()
+            return now[0] == now[1] and time.monotonic() - since > 0.5
         try:
-            wait_for(f"{phase}: as many of tocsin", lambda: all(own.counts()[k] >= peer.counts()[k] for k in due), 10)
+            wait_for(f"{phase}: as many of tocsin", settled, 10)
         except AssertionError:
             pass # said below, by name
         for key, (kind, *_) in INTEGRATIONS.items():
@@ -211,5 +220,62 @@ def every_integration_sends_what_debians_alertmanager_sends():
     peer.server.stop()
 
 
+def keys(name):
+    """What a container or an instance answers."""
+    return json.dumps({"Code": "Success", "AccessKeyId": name, "SecretAccessKey": "S", "Token": f"token of {name}",
+                       "Expiration": rfc3339(int(time.time()) + 3600)}).encode()
+
+
+def metadata_service():
+    """An EC2 instance's: a token for who asks with PUT, and nothing without it."""
+    def check(r):
+        if r.method == "PUT":
+            return None if r.path == "/latest/api/token" and r.headers.get("x-aws-ec2-metadata-token-ttl-seconds") else "no lifetime"
+        return None if r.headers.get("x-aws-ec2-metadata-token") == "IMDS" else f"token {r.headers.get('x-aws-ec2-metadata-token')!r}"
+
+    def answer(r):
+        base = "/latest/meta-data/iam/security-credentials/"
+        found = {"/latest/api/token": b"IMDS", base: b"my-role\n", base + "my-role": keys("INSTANCE")}
+        return (200, {}, found[r.path]) if r.path in found else (404, {}, b"")
+    return Gate(check=check, answer=answer)
+
+
+def sns_finds_the_credentials_of_its_machine():
+    folder = scratch()
+    token = os.path.join(folder, "jwt")
+    with open(token, "w", encoding="utf-8") as f:
+        f.write("a.b.c")
+    instance = metadata_service()
+    container = Gate(check=lambda r: None if r.headers.get("authorization") == "let me in" else "authorization", answer=lambda _: (200, JSON, keys("CONTAINER")))
+
+    def sts_check(r):
+        form = dict(urllib.parse.parse_qsl(r.body.decode()))
+        want = {"Action": "AssumeRoleWithWebIdentity", "RoleArn": "arn:aws:iam::1:role/r", "WebIdentityToken": "a.b.c", "RoleSessionName": "me", "Version": "2011-06-15"}
+        return None if form == want and "authorization" not in r.headers else f"form {form}"
+    sts = Gate(check=sts_check, answer=lambda _: (200, {"Content-Type": "text/xml"}, (
+        "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>WEB</AccessKeyId><SecretAccessKey>S</SecretAccessKey>"
+        f"<SessionToken>token of WEB</SessionToken><Expiration>{rfc3339(int(time.time()) + 3600)}</Expiration></Credentials>"
+        "</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>").encode()))
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": folder}
+    sources = {
+        "INSTANCE": {**nothing, "AWS_EC2_METADATA_SERVICE_ENDPOINT": instance.url()},
+        "CONTAINER": {**nothing, "AWS_CONTAINER_CREDENTIALS_FULL_URI": container.url(path="/role"), "AWS_CONTAINER_AUTHORIZATION_TOKEN": "let me in"},
+        "WEB": {**nothing, "AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_ROLE_ARN": "arn:aws:iam::1:role/r", "AWS_ROLE_SESSION_NAME": "me",
+                "AWS_ENDPOINT_URL_STS": sts.url()},
+    }
+    for name, env in sources.items():
+        sns = Gate(answer=always(200, SNS, {"Content-Type": "text/xml"}))
+        server = Server(json.dumps({"route": {"receiver": "sns", "group_by": ["alertname"], "group_wait": "10ms"}, "receivers": [
+            {"name": "sns", "sns_configs": [{"api_url": sns.url(), "topic_arn": "arn:aws:sns:us-east-2:1:T", "sigv4": {"region": "us-east-2"}}]}]}), env=env)
+        for n, one in enumerate(("First", "Second")):
+            post_alerts(server.port, alert(one))
+            wait_for(f"{name}: {one}", lambda: len(sns.passed) > n, 15)
+        for r in sns.passed:
+            assert f"Credential={name}/" in r.headers["authorization"] and r.headers["x-amz-security-token"] == f"token of {name}", r.lines
+        server.stop()
+    assert [r.method for r in instance.passed] == ["PUT", "GET", "GET"] and not instance.refused, instance.refused
+    assert len(container.passed) == 1 and len(sts.passed) == 1, "credentials are remembered"
+
+
 if __name__ == "__main__":
-    main([every_integration_sends_what_debians_alertmanager_sends])
+    main([sns_finds_the_credentials_of_its_machine, every_integration_sends_what_debians_alertmanager_sends])
