@@ -1,5 +1,5 @@
-/* The API as a verb sees it: one request at a time over the edge's client on a loop of this thread. The whole command shares one
- * deadline (--timeout). Errors read as those of upstream's generated client. */
+/* The API as a verb sees it: requests over the edge's client on a loop of this thread, one at a time for most verbs. The whole
+ * command shares one deadline (--timeout). Errors read as those of upstream's generated client. */
 #include "ctl/ctl.h"
 
 #include "base/mem.h"
@@ -30,22 +30,23 @@ struct ctl_client {
 };
 
 struct pending {
+    struct ctl_request pub; /* first */
     struct ctl *c;
-    struct ctl_answer *answer;
+    struct http_header headers[3];
     struct http_call call;
-    bool ok, done;
 };
 
 static void call_done(void *arg, const struct http_result *r)
 {
     struct pending *p = arg;
-    p->ok = r->arrived && r->err.code == ERR_NONE;
-    p->done = true;
-    if (p->ok) {
-        p->answer->status = r->status;
-        p->answer->body = arena_str(p->c->arena, r->body);
+    struct ctl_request *q = &p->pub;
+    q->ok = r->arrived && r->err.code == ERR_NONE;
+    q->done = true;
+    if (q->ok) {
+        q->answer.status = r->status;
+        q->answer.body = arena_str(p->c->arena, r->body);
     } else {
-        p->c->err = r->err;
+        q->err = r->err;
     }
     loop_stop(p->c->client->loop);
 }
@@ -114,26 +115,36 @@ static struct ctl_client *make_client(struct ctl *c)
     return cl;
 }
 
+static struct ctl_request *begin(struct ctl *c, const char *method, struct str url, struct str body, struct str content_type)
+{
+    struct ctl_client *cl = c->client;
+    struct pending *p = ARENA_NEW(c->arena, struct pending);
+    size_t n = 0;
+    p->headers[n++] = (struct http_header){ STR("Accept"), STR("application/json") };
+    if (content_type.n)
+        p->headers[n++] = (struct http_header){ STR("Content-Type"), content_type };
+    if (cl->authorization.n)
+        p->headers[n++] = (struct http_header){ STR("Authorization"), cl->authorization };
+    int64_t left = cl->deadline.ms - clock_mono().ms;
+    p->c = c;
+    p->call = (struct http_call){ .method = str_c(method), .url = url, .headers = p->headers, .headers_count = n, .body = body,
+                                  .config = cl->configured ? &cl->config : NULL, .timeout_ms = left > 0 ? left : 1,
+                                  .response_bytes_max = ANSWER_BYTES_MAX, .done = call_done, .arg = p };
+    http_client_send(cl->http, &p->call);
+    return &p->pub;
+}
+
 static bool perform(struct ctl *c, const char *method, struct str url, struct str body, struct str content_type,
                     struct ctl_answer *answer)
 {
-    struct ctl_client *cl = c->client;
-    struct pending p = { .c = c, .answer = answer };
-    struct http_header headers[3];
-    size_t n = 0;
-    headers[n++] = (struct http_header){ STR("Accept"), STR("application/json") };
-    if (content_type.n)
-        headers[n++] = (struct http_header){ STR("Content-Type"), content_type };
-    if (cl->authorization.n)
-        headers[n++] = (struct http_header){ STR("Authorization"), cl->authorization };
-    int64_t left = cl->deadline.ms - clock_mono().ms;
-    p.call = (struct http_call){ .method = str_c(method), .url = url, .headers = headers, .headers_count = n, .body = body,
-                                 .config = cl->configured ? &cl->config : NULL, .timeout_ms = left > 0 ? left : 1,
-                                 .response_bytes_max = ANSWER_BYTES_MAX, .done = call_done, .arg = &p };
-    http_client_send(cl->http, &p.call);
-    while (!p.done)
-        loop_run(cl->loop);
-    return p.ok;
+    struct ctl_request *q = begin(c, method, url, body, content_type);
+    while (!q->done)
+        loop_run(c->client->loop);
+    if (q->ok)
+        *answer = q->answer;
+    else
+        c->err = q->err;
+    return q->ok;
 }
 
 /* "0.34.1" -> "0.34" */
@@ -206,12 +217,29 @@ bool ctl_connect(struct ctl *c)
     return true;
 }
 
+static struct str json_if(struct str body)
+{
+    return body.n ? STR("application/json") : STR_EMPTY;
+}
+
+static struct str api_url(struct ctl *c, struct str path)
+{
+    return arena_printf(c->arena, "%.*s/api/v2%.*s", STR_ARG(c->client->base), STR_ARG(path));
+}
+
 bool ctl_api(struct ctl *c, const char *method, struct str path, struct str body, struct ctl_answer *answer)
 {
-    if (!ctl_connect(c))
-        return false;
-    struct str url = arena_printf(c->arena, "%.*s/api/v2%.*s", STR_ARG(c->client->base), STR_ARG(path));
-    return perform(c, method, url, body, body.n ? STR("application/json") : STR_EMPTY, answer);
+    return ctl_connect(c) && perform(c, method, api_url(c, path), body, json_if(body), answer);
+}
+
+struct ctl_request *ctl_api_begin(struct ctl *c, const char *method, struct str path, struct str body)
+{
+    return begin(c, method, api_url(c, path), body, json_if(body));
+}
+
+void ctl_api_wait(struct ctl *c)
+{
+    loop_run(c->client->loop);
 }
 
 bool ctl_get(struct ctl *c, struct str base_url, const char *method, struct str path_and_query, struct str form,
@@ -244,25 +272,30 @@ static const char *kind_of(int status)
     }
 }
 
+bool ctl_answer_ok(const struct ctl_answer *answer, const char *method, struct str path, const char *shown,
+                   const char *operation, struct err *err)
+{
+    if (answer->status == 200)
+        return true;
+    const char *kind = kind_of(answer->status);
+    struct str text = str_trim(answer->body);
+    if (!kind)
+        return err_set(err, ERR_INVALID, "[%s %s] %s (status %d): %.*s", method, shown, operation, answer->status,
+                       STR_ARG(text));
+    /* The 404 of a silence has no body in the API's description, so nothing is printed but the blank. */
+    bool bodyless = answer->status == 404 && str_starts(path, STR("/silence/"));
+    return err_set(err, answer->status == 404 ? ERR_NOT_FOUND : ERR_INVALID, "[%s %s][%d] %s%s %.*s", method, shown,
+                   answer->status, operation, kind, bodyless ? 0 : (int)text.n, text.p);
+}
+
 bool ctl_api_ok(struct ctl *c, const char *method, struct str path, struct str body, const char *shown,
                 const char *operation, struct str *out)
 {
     struct ctl_answer answer;
-    if (!ctl_api(c, method, path, body, &answer))
+    if (!ctl_api(c, method, path, body, &answer) || !ctl_answer_ok(&answer, method, path, shown, operation, &c->err))
         return false;
-    if (answer.status == 200) {
-        *out = answer.body;
-        return true;
-    }
-    const char *kind = kind_of(answer.status);
-    struct str text = str_trim(answer.body);
-    if (!kind)
-        return err_set(&c->err, ERR_INVALID, "[%s %s] %s (status %d): %.*s", method, shown, operation, answer.status,
-                       STR_ARG(text));
-    /* The 404 of a silence has no body in the API's description, so nothing is printed but the blank. */
-    bool bodyless = answer.status == 404 && str_starts(path, STR("/silence/"));
-    return err_set(&c->err, answer.status == 404 ? ERR_NOT_FOUND : ERR_INVALID, "[%s %s][%d] %s%s %.*s", method, shown,
-                   answer.status, operation, kind, bodyless ? 0 : (int)text.n, text.p);
+    *out = answer.body;
+    return true;
 }
 
 void ctl_client_renew(struct ctl *c)

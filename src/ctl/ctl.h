@@ -101,7 +101,19 @@ struct ctl_answer {
 };
 /* One request to /api/v2<path>. False: no answer came, err has Go's words. */
 MUST_CHECK bool ctl_api(struct ctl *c, const char *method, struct str path, struct str body, struct ctl_answer *answer);
-/* The same, and a status other than 200 is the error `[GET /alerts][400] getAlertsBadRequest "text"`. `shown` is the path
+/* Several at a time: a request that has begun is done after some ctl_api_wait(), which returns when one or more are. The
+ * client must be connected, the body must stay. */
+struct ctl_request { /* in the arena */
+    bool done, ok;
+    struct ctl_answer answer; /* if ok */
+    struct err err;           /* else */
+};
+struct ctl_request *ctl_api_begin(struct ctl *c, const char *method, struct str path, struct str body);
+void ctl_api_wait(struct ctl *c);
+/* A status other than 200 as the error of ctl_api_ok(). */
+MUST_CHECK bool ctl_answer_ok(const struct ctl_answer *answer, const char *method, struct str path, const char *shown,
+                              const char *operation, struct err *err);
+/* One request, and a status other than 200 is the error `[GET /alerts][400] getAlertsBadRequest "text"`. `shown` is the path
  * pattern, `operation` the generated client's name. */
 MUST_CHECK bool ctl_api_ok(struct ctl *c, const char *method, struct str path, struct str body, const char *shown,
                            const char *operation, struct str *answer);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define IMPORT_WORKERS_MAX 1024
+
 struct shown_silence {
     struct str raw, id, state, created_by, comment;
     struct go_time starts_at, ends_at, updated_at;
@@ -285,18 +287,23 @@ static struct str user_name(struct arena *a)
     return geteuid() == 0 ? STR("root") : STR_EMPTY;
 }
 
-static bool post_silence(struct ctl *c, struct str body, struct str *id)
+static bool read_new_id(struct ctl *c, struct str answer, struct str *id, struct err *err)
 {
-    struct str answer, key;
+    struct str key;
     struct json_reader r;
-    if (!ctl_api_ok(c, "POST", STR("/silences"), body, "/silences", "postSilences", &answer))
-        return false;
     json_reader_init(&r, answer, c->arena);
     if (jr_object(&r))
         while (jr_member(&r, &key))
             if (!(str_eq(key, STR("silenceID")) ? jr_str(&r, id) : jr_skip(&r)))
                 break;
-    return jr_finish(&r, &c->err);
+    return jr_finish(&r, err);
+}
+
+static bool post_silence(struct ctl *c, struct str body, struct str *id)
+{
+    struct str answer;
+    return ctl_api_ok(c, "POST", STR("/silences"), body, "/silences", "postSilences", &answer) &&
+           read_new_id(c, answer, id, &c->err);
 }
 
 /* The alerts that these matchers mute now, whatever mutes them already; the server does the matching. */
@@ -491,17 +498,76 @@ static struct str without_id(struct ctl *c, struct str raw, bool keep_id)
     return s;
 }
 
-static bool import_one(struct ctl *c, struct str raw)
+/* One of --worker silences that are under way at a time. */
+struct import_worker {
+    struct ctl_request *request; /* NULL: free */
+    struct str raw;
+    bool anew; /* sent without its id, which the server did not know */
+};
+
+struct silence_import {
+    struct ctl *c;
+    struct import_worker *workers;
+    size_t workers_count, busy, total, failed;
+};
+
+static void import_send(struct silence_import *im, struct import_worker *w, bool keep_id)
 {
+    w->anew = !keep_id;
+    w->request = ctl_api_begin(im->c, "POST", STR("/silences"), without_id(im->c, w->raw, keep_id));
+}
+
+static void import_fail(struct silence_import *im, struct str raw, const struct err *why)
+{
+    struct shown_silence s = { .id = STR_EMPTY };
+    (void)read_silence(im->c, raw, &s);
+    fprintf(stderr, "Error adding silence id='%.*s': %s\n", STR_ARG(s.id), why->text);
+    im->failed++;
+}
+
+static void import_take(struct silence_import *im, struct import_worker *w)
+{
+    struct ctl *c = im->c;
+    const struct ctl_request *q = w->request;
+    struct err err = q->err;
     struct str id = STR_EMPTY;
-    bool ok = post_silence(c, without_id(c, raw, !c->f.force), &id);
-    if (!ok && c->err.code == ERR_NOT_FOUND)
-        ok = post_silence(c, without_id(c, raw, false), &id);
-    if (ok) {
-        buf_str(&c->out, id);
-        buf_byte(&c->out, '\n');
+    bool ok = q->ok && ctl_answer_ok(&q->answer, "POST", STR("/silences"), "/silences", "postSilences", &err) &&
+              read_new_id(c, q->answer.body, &id, &err);
+    if (!ok && err.code == ERR_NOT_FOUND && !w->anew) {
+        import_send(im, w, false);
+        return;
     }
-    return ok;
+    w->request = NULL;
+    im->busy--;
+    if (ok)
+        buf_printf(&c->out, "%.*s\n", STR_ARG(id));
+    else
+        import_fail(im, w->raw, &err);
+}
+
+/* Returns with fewer workers busy than before; none at all if `all`. */
+static void import_wait(struct silence_import *im, bool all)
+{
+    size_t enough = all || im->busy == 0 ? 0 : im->busy - 1;
+    while (im->busy > enough) {
+        ctl_api_wait(im->c);
+        for (size_t i = 0; i < im->workers_count; i++)
+            if (im->workers[i].request && im->workers[i].request->done)
+                import_take(im, &im->workers[i]);
+    }
+}
+
+static void import_one(struct silence_import *im, struct str raw)
+{
+    if (im->busy == im->workers_count)
+        import_wait(im, false);
+    struct import_worker *w = im->workers;
+    while (w->request)
+        w++;
+    w->raw = raw;
+    im->busy++;
+    im->total++;
+    import_send(im, w, !im->c->f.force);
 }
 
 /* Go's json.Decoder words for what cannot begin an array. */
@@ -510,14 +576,22 @@ static bool import_syntax(struct ctl *c, const struct err *why)
     return err_set(&c->err, ERR_INVALID, "couldn't unmarshal input data, is it JSON?: %s", why->text);
 }
 
+static void import_init(struct silence_import *im, struct ctl *c)
+{
+    int64_t n = c->f.workers < 1 ? 1 : c->f.workers > IMPORT_WORKERS_MAX ? IMPORT_WORKERS_MAX : c->f.workers;
+    *im = (struct silence_import){ .c = c, .workers_count = (size_t)n };
+    im->workers = arena_alloc_array(c->arena, im->workers_count, sizeof *im->workers);
+}
+
 int ctl_silence_import(void *program)
 {
     struct ctl *c = program;
+    struct silence_import im;
     struct buf text = { 0 };
     struct json_reader r;
     struct err why = { 0 };
     struct str raw;
-    size_t total = 0, failed = 0;
+    import_init(&im, c);
     if (!ctl_read_file(c->f.import_file.n ? c->f.import_file : STR("/dev/stdin"), &text, &c->err)) {
         buf_deinit(&text);
         return ctl_fail(c);
@@ -531,21 +605,14 @@ int ctl_silence_import(void *program)
     } else if (jr_array(&r)) {
         /* Connected even for an empty list: who asks hears of a missing URL or a version that differs. */
         ok = ctl_connect(c);
-        while (ok && jr_element(&r) && jr_raw(&r, &raw)) {
-            struct shown_silence s = { .id = STR_EMPTY };
-            total++;
-            if (import_one(c, raw))
-                continue;
-            struct err cause = c->err;
-            (void)read_silence(c, raw, &s);
-            fprintf(stderr, "Error adding silence id='%.*s': %s\n", STR_ARG(s.id), cause.text);
-            failed++;
-        }
+        while (ok && jr_element(&r) && jr_raw(&r, &raw))
+            import_one(&im, raw);
+        import_wait(&im, true);
     }
     if (ok && !jr_finish(&r, &why))
         ok = import_syntax(c, &why);
-    if (ok && failed)
-        ok = err_set(&c->err, ERR_INVALID, "couldn't import %zu out of %zu silences", failed, total);
+    if (ok && im.failed)
+        ok = err_set(&c->err, ERR_INVALID, "couldn't import %zu out of %zu silences", im.failed, im.total);
     buf_deinit(&text);
     return ok ? 0 : ctl_fail(c);
 }

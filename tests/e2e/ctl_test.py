@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 from harness import TOCSINCTL, Server, Sink, Skip, call, get_json, main, rfc3339, run, scratch, wait_for
@@ -283,6 +284,51 @@ def ctl(s, *argv, **how):
     return run([TOCSINCTL, f"--alertmanager.url=http://127.0.0.1:{s.server.port}", *argv], env=env, cwd=s.folder, **how)
 
 
+class SlowApi:
+    """Keeps what is posted, and lets nobody go before `together` have waited at once (or 10 s have passed)."""
+
+    def __init__(self, together):
+        self.together, self.bodies, self.most = together, [], 0
+        self.sink = Sink(answer=self.answer)
+        self.changed, self.waiting = threading.Condition(), 0
+
+    def answer(self, n, path, body):
+        with self.changed:
+            self.bodies.append(json.loads(body))
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            self.changed.notify_all()
+            self.changed.wait_for(lambda: self.most >= self.together, 10)
+            self.waiting -= 1
+        return 200
+
+
+def an_import_sends_as_many_silences_at_a_time_as_it_has_workers():
+    folder, api = scratch(), SlowApi(8)
+    silences = [{"id": "", "comment": f"c{i}", "createdBy": "x", "matchers": [{"name": "a", "value": str(i), "isRegex": False}],
+                 "startsAt": "2040-01-01T00:00:00Z", "endsAt": "2040-02-01T00:00:00Z"} for i in range(20)]
+    path = os.path.join(folder, "many.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(silences, f)
+    done = run([TOCSINCTL, f"--alertmanager.url=http://127.0.0.1:{api.sink.port}", "silence", "import", "-w", "8", path])
+    assert api.most == 8, (api.most, done)
+    assert sorted(b["comment"] for b in api.bodies) == sorted(s["comment"] for s in silences)
+
+
+def an_import_says_which_silences_were_not_taken_and_takes_the_rest():
+    s, folder = Server(CONFIG), scratch()
+    good = {"comment": "c", "createdBy": "x", "matchers": [{"name": "a", "value": "1", "isRegex": False, "isEqual": True}],
+            "startsAt": "2040-01-01T00:00:00Z", "endsAt": "2040-02-01T00:00:00Z"}
+    silences = [dict(good, id=UNKNOWN)] + [dict(good, id="") for _ in range(30)] + [dict(good, id="bad", matchers=[])]
+    path = os.path.join(folder, "some.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(silences, f)
+    code, out, err = run([TOCSINCTL, f"--alertmanager.url=http://127.0.0.1:{s.port}", "silence", "import", path])
+    held = {one["id"] for one in get_json(s.port, "/api/v2/silences")}
+    assert code == 1 and "Error adding silence id='bad'" in err and "couldn't import 1 out of 32 silences" in err, (code, err)
+    assert len(held) == 31 and set(out.split()) == held and UNKNOWN not in held, (out, held)
+
+
 def a_preview_shows_what_a_silence_would_mute_and_adds_nothing():
     s = Session(TOCSINCTL, int(time.time()))
     before = get_json(s.server.port, "/api/v2/silences")
@@ -495,6 +541,8 @@ def a_password_goes_by_file_or_by_url_but_not_by_both():
 
 if __name__ == "__main__":
     main([commands_against_a_server_are_amtools, commands_without_a_server_are_amtools, json_output_is_what_the_api_says,
+          an_import_sends_as_many_silences_at_a_time_as_it_has_workers,
+          an_import_says_which_silences_were_not_taken_and_takes_the_rest,
           a_preview_shows_what_a_silence_would_mute_and_adds_nothing, a_watch_tells_of_new_changed_and_gone_alerts,
           a_cluster_watch_shows_the_members, times_keep_the_zone_that_they_were_written_in, many_alerts_are_sorted_at_once,
           a_diff_names_the_alerts_that_would_go_elsewhere, relative_times_are_for_people,
