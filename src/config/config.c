@@ -203,20 +203,21 @@ static const struct bind_type storage_bind =
         BIND_POINTER(struct config, event_recorder, "event_recorder", \
                      "Record of events (feature event-recorder).", &event_recorder_config_bind, .inactive = "accepted, but events are not recorded")
 
-#define SECTION(field_, doc_, ...) BIND_TREE(struct config, prometheus.field_, #field_, doc_, __VA_ARGS__)
+#define SECTION(field_, doc_, inactive_) \
+    BIND_TREE(struct config, prometheus.field_, #field_, doc_, .inactive = inactive_)
 
 static const struct bind config_fields[] = {
     ALERTMANAGER_ROWS(global_config_bind),
-    SECTION(runtime, "Settings of Go's runtime; accepted for compatibility."),
-    SECTION(alerting, "Alertmanagers that rules notify."),
-    SECTION(rule_files, "Files of rules."),
-    SECTION(scrape_config_files, "Files of scrape_configs."),
-    SECTION(scrape_configs, "Jobs: what is scraped."),
+    SECTION(runtime, "Settings of Go's runtime.", "accepted, but there is no Go runtime"),
+    SECTION(alerting, "Alertmanagers that rules notify.", "accepted, but rules are not evaluated"),
+    SECTION(rule_files, "Files of rules.", "accepted, but rules are not evaluated"),
+    SECTION(scrape_config_files, "Files of scrape_configs.", "accepted, but nothing is scraped"),
+    SECTION(scrape_configs, "Jobs: what is scraped.", "accepted, but nothing is scraped"),
     BIND_OBJECT(struct config, prometheus.storage, "storage", "Storage that may change at run time.",
                 &storage_bind),
-    SECTION(remote_write, "Where samples are sent to."),
-    SECTION(remote_read, "Where samples are read from."),
-    SECTION(otlp, "How OTLP metrics are taken."),
+    SECTION(remote_write, "Where samples are sent to.", "accepted, but samples are not sent on"),
+    SECTION(remote_read, "Where samples are read from.", "accepted, but only the store here is read"),
+    SECTION(otlp, "How OTLP metrics are taken.", "accepted, but OTLP is not taken"),
 };
 static const struct bind alertmanager_config_fields[] = {
     ALERTMANAGER_ROWS(alertmanager_global_config_bind),

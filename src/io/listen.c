@@ -100,6 +100,10 @@ int listen_tcp(struct str address, struct err *err)
     struct str host, port;
     const char *why, *step;
     struct addr a = { 0 };
+    if (str_starts(address, STR("vsock://"))) {
+        err_set(err, ERR_INVALID, "listen vsock: address %.*s: not available", STR_ARG(address));
+        return -1;
+    }
     if (!host_port_split(address, &host, &port, &why)) {
         err_set(err, ERR_INVALID, "listen tcp: address %.*s: %s", STR_ARG(address), why);
         return -1;

@@ -94,6 +94,41 @@ def the_configuration_page_is_what_the_tables_say():
         "docs/configuration.md differs: gen_docs > docs/configuration.md"
 
 
+def whatever_has_no_effect_is_on_the_page_of_differences():
+    page = text_of(os.path.join(ROOT, "docs", "compatibility.md"))
+    inactive = page[page.index("## Accepted, not active"):page.index("## Differs on purpose")]
+    patterns = [re.escape(name).replace(r"\*", ".*") for name in re.findall(r"`(?:--)?([\w.*-]+)`", inactive)]
+    with open(os.path.join(ROOT, "src", "cmd", "tocsin", "flags.c"), encoding="utf-8") as f:
+        names = re.findall(r'F\(\w+, \w+, "([\w.-]+)",.*\.inactive = true', f.read())
+    keys = re.findall(r"^\| `(\w+)` .*\*not active\* \|$", text_of(os.path.join(ROOT, "docs", "configuration.md")), re.M)
+    assert len(names) > 20 and len(keys) > 5
+    unlisted = [n for n in names + keys if not any(re.fullmatch(p, n) for p in patterns)]
+    assert not unlisted, f"neither active nor listed: {unlisted}"
+
+
+def what_has_no_effect_is_warned_of_with_its_line():
+    folder = scratch()
+    sections = {"tracing": "{endpoint: localhost:1}", "event_recorder": "{}", "scrape_configs": "[]", "rule_files": "[]", "alerting": "{}",
+                "remote_write": "[]", "remote_read": "[]", "otlp": "{}", "runtime": "{}"}
+    path = os.path.join(folder, "all.yml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("".join(f"{k}: {v}\n" for k, v in sections.items()) + "route: {receiver: r}\nreceivers: [{name: r}]\n")
+    with open(os.path.join(folder, "web.yml"), "w", encoding="utf-8") as f:
+        f.write("http_server_config:\n  http2: true\n")
+    code, out, log = run([TOCSIN, "--config.check", "--config.file=" + path, f"--web.config.file={folder}/web.yml",
+                          "--enable-feature=event-recorder", "--config.auto-reload"])
+    assert code == 0 and "Prometheus half: yes (scrape_configs, rule_files, alerting" in out, out + log
+    _, out, said = run([TOCSINCTL, "check-config", path])
+    assert "SUCCESS" in out
+    for line, name in enumerate(sections, 1):
+        assert log.count(f"line {line}: {name}: accepted, but ") == 1, name + "\n" + log
+        assert said.count(f"line {line}: {name}: accepted, but ") == 1, name + "\n" + said
+    assert 'file=' in log and "line=2" in log and "HTTP/2 is not served" in log, log
+    assert log.count("flag=config.auto-reload\n") == 1 and "Event recorder: accepted, not active" in log, log
+    code, _, err = run([TOCSIN, "--config.file=" + path, f"--storage.path={folder}/d", "--cluster.listen-address=", "--web.listen-address=vsock://:1"])
+    assert code == 1 and "vsock" in err and "not available" in err, err
+
+
 def links_between_pages_lead_somewhere():
     for path in pages():
         for target in re.findall(r"\]\(([^)#\s]+)", text_of(path)):
@@ -131,5 +166,5 @@ def both_programs_have_a_page_of_the_manual():
 
 if __name__ == "__main__":
     tests = [what_is_not_run_is_listed_with_a_reason, the_configuration_page_is_what_the_tables_say,
-             links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists, both_programs_have_a_page_of_the_manual]
+             whatever_has_no_effect_is_on_the_page_of_differences, what_has_no_effect_is_warned_of_with_its_line, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists, both_programs_have_a_page_of_the_manual]
     main(tests + [page_test(path) for path in pages() if blocks(path, "sh")])

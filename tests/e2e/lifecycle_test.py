@@ -439,6 +439,10 @@ def config_check_says_what_would_run():
     assert not os.path.exists(f"{folder}/data"), "a check leaves nothing behind"
     code, _, err = run([TOCSIN, "--config.check", f"--config.file={bad}", f"--storage.path={folder}/data"])
     assert code == 1 and 'undefined receiver \\"nobody\\" used in route' in err, (code, err)
+    for flag in ("--web.config.file", "--cluster.tls-config", "--cluster.secret-key-file"):
+        for path in (bad, "/nowhere"):
+            code, _, err = run([TOCSIN, "--dry-run", f"--config.file={good}", f"{flag}={path}"])
+            assert code == 1 and "level=ERROR" in err, (flag, path, err)
 
 
 def a_taken_port_is_an_error_at_start():
