@@ -340,10 +340,17 @@ def the_mixin_is_valid_and_asks_for_metrics_that_exist():
             assert code == 0, out + err
         with open(path, encoding="utf-8") as f:
             texts.append(f.read())
+    if shutil.which("promtool"):
+        code, out, err = run(["promtool", "test", "rules", "tests.yml"], cwd=os.path.join(DEPLOY, "mixin"))
+        assert code == 0, out + err
+    with open(os.path.join(DEPLOY, "mixin", "tests.yml"), encoding="utf-8") as f:
+        tested = f.read()
+    for name in re.findall(r"- alert: (\w+)", texts[0]):
+        assert tested.count(f"alertname: {name}") == 2, f"{name} is not tested both ways"
     server = Server("route: {receiver: r}\nreceivers: [{name: r}]\n", cluster=f"127.0.0.1:{free_port()}", extra=["--cluster.settle-timeout=0s"])
     exposed = call(server.port, "GET", "/metrics")[2].decode()
     known = {re.sub(r"_(bucket|sum|count)$", "", m) for m in re.findall(r"^(\w+)[{ ]", exposed, re.M)}
-    asked = {re.sub(r"_(bucket|sum|count)$", "", m) for t in texts for m in re.findall(r"\b(?:tocsin|alertmanager)_[a-z_]+", t)
+    asked = {re.sub(r"_(bucket|sum|count)$", "", m) for t in texts for m in re.findall(r"\b(?:tocsin|alertmanager|process)_[a-z_]+", t)
              if not re.search(rf"record: \S*{m}", t)}
     assert len(asked) >= 8
     assert asked <= known, f"nobody exposes {sorted(asked - known)}"
