@@ -1,7 +1,11 @@
-/* What the TSDB costs, in its own process: memory a series, samples appended a CPU second through the log, replay, block
- * writing and merging, decoding, selecting.
+/* What the TSDB costs, each question in a process of its own, so that its memory is its own.
  *
- *     tsdb [SERIES [SCRAPES [DIR]]]     defaults 100000, 120, /tmp/tocsin-bench-tsdb
+ *     tsdb fill DIR SERIES SCRAPES   append to a new store; dies without closing it, as kill -9 would
+ *     tsdb replay DIR THREADS        open what is there, log and all
+ *     tsdb query DIR                 open, select, read
+ *     tsdb decode SERIES             decode chunks that lie in the cache
+ *
+ * One line a figure: name, value. bench/tsdb.py runs it beside the real peer.
  *
  * Series look like node_exporter's: targets of 1000 series, 10 labels, counters, gauges and constants at 15 s. */
 #include "base/log.h"
@@ -9,27 +13,32 @@
 #include "base/num.h"
 #include "base/rng.h"
 #include "io/fs_posix.h"
+#include "tsdb/chunkenc/xor_int.h"
 #include "tsdb/tsdb.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define TARGET    1000
-#define STEP_MS   15000
-#define START_MS  INT64_C(1700006400000) /* a multiple of 2 h */
-#define LABELS    10
+#define TARGET  1000
+#define STEP_MS 15000
+#define LABELS  10
 
-static double cpu(void)
+static double clock_s(clockid_t which)
 {
     struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    clock_gettime(which, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static double status_mib(const char *key)
+static double cpu(void)
+{
+    return clock_s(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static double status_bytes(const char *key)
 {
     char line[256];
     double kib = 0;
@@ -44,8 +53,21 @@ static double status_mib(const char *key)
     }
     if (f)
         fclose(f);
-    return kib / 1024;
+    return kib * 1024;
 }
+
+static void figure(const char *name, double v)
+{
+    printf("%s %.9g\n", name, v);
+}
+
+static NORETURN void die(const char *what, const struct err *err)
+{
+    fprintf(stderr, "%s: %s\n", what, err->text);
+    exit(1);
+}
+
+/* ---- the load ---- */
 
 static void make_labels(struct arena *a, size_t series, struct labels *out)
 {
@@ -66,22 +88,20 @@ static void make_labels(struct arena *a, size_t series, struct labels *out)
 }
 
 struct bench {
-    size_t series, scrapes;
-    struct str dir;
+    size_t series;
+    int64_t start;
     struct tsdb *db;
     series_ref *refs;
     double *values;
     struct rng rng;
 };
 
-static void open_db(struct bench *b)
+static void open_db(struct bench *b, const char *dir, unsigned threads)
 {
     struct err err = { 0 };
-    struct tsdb_options o = { .fs = fs_posix(), .dir = b->dir, .seed = 42 };
-    if (!tsdb_open(&o, START_MS, &b->db, &err)) {
-        fprintf(stderr, "open: %s\n", err.text);
-        exit(1);
-    }
+    struct tsdb_options o = { .fs = fs_posix(), .dir = str_c(dir), .seed = 42, .replay_threads = threads, .no_lock = true };
+    if (!tsdb_open(&o, b->start, &b->db, &err))
+        die("open", &err);
 }
 
 /* Half of the series stand still, a quarter count evenly, the rest are busy counters and a few noisy gauges. */
@@ -109,7 +129,7 @@ static void scrape(struct bench *b, size_t target, int64_t t, bool first)
     struct err err = { 0 };
     struct arena memory;
     if (!storage_appender(tsdb_storage(b->db), NULL, &a, &err))
-        exit(1);
+        die("appender", &err);
     if (first)
         arena_init(&memory, ARENA_NO_LIMIT);
     for (size_t i = target * TARGET; i < (target + 1) * TARGET && i < b->series; i++) {
@@ -117,25 +137,67 @@ static void scrape(struct bench *b, size_t target, int64_t t, bool first)
         if (first)
             make_labels(&memory, i, &ls);
         b->values[i] = next_value(b, i);
-        if (append_sample(a, &b->refs[i], first ? &ls : NULL, t, b->values[i]) != APPEND_OK) {
-            fprintf(stderr, "append: %s\n", a->detail.text);
-            exit(1);
-        }
+        if (append_sample(a, &b->refs[i], first ? &ls : NULL, t, b->values[i]) != APPEND_OK)
+            die("append", &a->detail);
     }
     if (first)
         arena_deinit(&memory);
     if (!append_commit(a, &err))
-        exit(1);
+        die("commit", &err);
 }
 
-static void ingest(struct bench *b, size_t from, size_t to)
+static void scrape_all(struct bench *b, size_t from, size_t to)
 {
     size_t targets = (b->series + TARGET - 1) / TARGET;
     for (size_t s = from; s < to; s++) {
         for (size_t k = 0; k < targets; k++)
-            scrape(b, k, START_MS + (int64_t)s * STEP_MS + (int64_t)(k % 15000), s == 0);
+            scrape(b, k, b->start + (int64_t)s * STEP_MS + (int64_t)(k % STEP_MS), s == 0);
     }
 }
+
+static size_t number(const char *text)
+{
+    uint64_t v;
+    if (!text || !num_parse_u64(str_c(text), 10, &v)) {
+        fprintf(stderr, "not a number: %s\n", text ? text : "");
+        exit(2);
+    }
+    return (size_t)v;
+}
+
+static void fill(struct bench *b, const char *dir, size_t series, size_t scrapes)
+{
+    b->series = series;
+    b->refs = mem_alloc_array(series, sizeof *b->refs);
+    b->values = mem_alloc_array(series, sizeof *b->values);
+    memset(b->refs, 0xff, series * sizeof *b->refs); /* the bench's own memory is not the store's */
+    memset(b->refs, 0, series * sizeof *b->refs);
+    for (size_t i = 0; i < series; i++)
+        b->values[i] = 0;
+    rng_seed(&b->rng, 1);
+    double base = status_bytes("VmRSS"), at = cpu();
+    open_db(b, dir, 0);
+    scrape_all(b, 0, 1);
+    double first = cpu() - at, samples = (double)series * (double)(scrapes - 1);
+    figure("create_per_cpu_s", (double)series / first);
+    at = cpu();
+    scrape_all(b, 1, scrapes);
+    figure("append_per_cpu_s", samples / (cpu() - at));
+    figure("resident", status_bytes("VmRSS") - base);
+    figure("resident_per_series", (status_bytes("VmRSS") - base) / (double)series);
+}
+
+static void replay(struct bench *b, const char *dir, size_t threads)
+{
+    double base = status_bytes("VmRSS"), at = cpu(), wall = clock_s(CLOCK_MONOTONIC);
+    open_db(b, dir, (unsigned)threads);
+    figure("replay_cpu", cpu() - at);
+    figure("replay_wall", clock_s(CLOCK_MONOTONIC) - wall);
+    figure("resident", status_bytes("VmRSS") - base);
+    figure("peak", status_bytes("VmHWM") - base);
+}
+
+/* ---- reading ---- */
 
 static void query(struct bench *b, const char *what, struct matcher *v, size_t n, bool read)
 {
@@ -150,101 +212,113 @@ static void query(struct bench *b, const char *what, struct matcher *v, size_t n
     arena_init(&a, ARENA_NO_LIMIT);
     double at = cpu();
     if (!storage_querier(tsdb_storage(b->db), &a, INT64_MIN, INT64_MAX, &q, &err) || !querier_select(q, &ms, NULL, &set, &err))
-        exit(1);
+        die("select", &err);
     while (series_set_next(set, &s, &err) && s) {
         series++;
         if (read) {
             columns_reset(&c);
             if (!series_read(s, INT64_MIN, INT64_MAX, &c, &err))
-                exit(1);
+                die("read", &err);
             samples += c.n;
         }
     }
     double took = cpu() - at;
-    printf("%-34s %8zu series %10zu samples %8.1f ms", what, series, samples, took * 1e3);
+    printf("%s_series %zu\n%s_cpu %.6f\n", what, series, what, took);
     if (samples)
-        printf("  %6.1f M samples/s", (double)samples / took / 1e6);
-    printf("\n");
+        printf("%s_samples_per_cpu_s %.9g\n", what, (double)samples / took);
     columns_deinit(&c);
     querier_close(q);
     arena_deinit(&a);
 }
 
-static void queries(struct bench *b)
+static void queries(struct bench *b, const char *dir)
 {
     struct matcher v[2];
     struct err err = { 0 };
+    open_db(b, dir, 0);
     if (!matcher_init(&v[0], MATCH_EQ, STR("instance"), STR("node-00000.example.internal:9100"), &err))
-        exit(1);
-    query(b, "one target", v, 1, true);
+        die("matcher", &err);
+    query(b, "one_target", v, 1, true);
     matcher_deinit(&v[0]);
     if (!matcher_init(&v[0], MATCH_EQ, STR("__name__"), STR("node_metric_7_total"), &err) ||
         !matcher_init(&v[1], MATCH_RE, STR("mode"), STR("idle|user"), &err))
-        exit(1);
-    query(b, "a metric, two modes", v, 2, true);
+        die("matcher", &err);
+    query(b, "one_metric", v, 2, true);
     matcher_deinit(&v[0]);
     matcher_deinit(&v[1]);
     if (!matcher_init(&v[0], MATCH_RE, STR("__name__"), STR("node_metric_1.*"), &err))
-        exit(1);
-    query(b, "metrics by prefix", v, 1, true);
+        die("matcher", &err);
+    query(b, "prefix", v, 1, true);
     matcher_deinit(&v[0]);
-    query(b, "all, labels only", v, 0, false);
+    query(b, "labels", v, 0, false);
     query(b, "all", v, 0, true);
 }
 
-static size_t number(int argc, char **argv, int i, size_t fallback)
+/* ---- decoding ---- */
+
+#define DECODE_SAMPLES 120
+#define DECODE_BYTES   (DECODE_SAMPLES * XOR_SAMPLE_BYTES_MAX + XOR_STEP_BYTES)
+#define DECODE_ROUNDS  9
+
+static size_t encode(struct bench *b, size_t i, uint8_t *out)
 {
-    uint64_t v;
-    return argc > i && num_parse_u64(str_c(argv[i]), 10, &v) ? (size_t)v : fallback;
+    struct xor_state s = { 0 };
+    struct xor_step step;
+    for (int64_t k = 0; k < DECODE_SAMPLES; k++) {
+        size_t n = xor_bytes(&s);
+        uint64_t bits;
+        b->values[i] = next_value(b, i);
+        memcpy(&bits, &b->values[i], sizeof bits);
+        xor_append(&s, n ? out[n - 1] : 0, b->start + k * STEP_MS, bits, &step);
+        memcpy(out + step.at, step.bytes, step.n);
+    }
+    out[0] = 0;
+    out[1] = DECODE_SAMPLES;
+    return xor_bytes(&s);
+}
+
+static void decode(struct bench *b, size_t series)
+{
+    uint8_t *bytes = mem_alloc_array(series, DECODE_BYTES);
+    size_t *n = mem_alloc_array(series, sizeof *n), total = 0;
+    int64_t t[DECODE_SAMPLES];
+    double v[DECODE_SAMPLES], best = 0;
+    struct err err = { 0 };
+    b->values = mem_alloc_array(series, sizeof *b->values);
+    rng_seed(&b->rng, 1);
+    for (size_t i = 0; i < series; i++)
+        total += n[i] = encode(b, i, bytes + i * DECODE_BYTES);
+    for (int round = 0; round < DECODE_ROUNDS; round++) { /* the best: the machine is shared */
+        double at = clock_s(CLOCK_THREAD_CPUTIME_ID);
+        for (size_t i = 0; i < series; i++) {
+            if (!xor_decode(bytes + i * DECODE_BYTES, n[i], t, v, &err))
+                die("decode", &err);
+        }
+        double rate = (double)series * DECODE_SAMPLES / (clock_s(CLOCK_THREAD_CPUTIME_ID) - at);
+        best = rate > best ? rate : best;
+    }
+    figure("decode_per_s", best);
+    figure("bytes_per_sample", (double)total / ((double)series * DECODE_SAMPLES));
+    mem_free(bytes);
+    mem_free(n);
 }
 
 int main(int argc, char **argv)
 {
-    struct bench b = { .series = number(argc, argv, 1, 100000), .scrapes = number(argc, argv, 2, 120) };
-    struct err err = { 0 };
-    b.dir = argc > 3 ? str_c(argv[3]) : STR("/tmp/tocsin-bench-tsdb");
-    b.refs = mem_alloc_array(b.series, sizeof *b.refs);
-    b.values = mem_alloc_array(b.series, sizeof *b.values);
-    rng_seed(&b.rng, 1);
-    log_configure(LOG_WARN, LOG_LOGFMT);
-    if (fs_exists(fs_posix(), b.dir) && !fs_remove_tree(fs_posix(), b.dir, &err))
-        return 1;
-    double base = status_mib("VmRSS"), at = cpu();
-    open_db(&b);
-    ingest(&b, 0, 1);
-    printf("%zu series: first scrape %.2f s CPU, %.0f bytes a series\n", b.series, cpu() - at,
-           (status_mib("VmRSS") - base) * 1048576 / (double)b.series);
-    at = cpu();
-    ingest(&b, 1, b.scrapes);
-    double took = cpu() - at, samples = (double)b.series * (double)(b.scrapes - 1);
-    double running = status_mib("VmRSS") - base;
-    printf("maintenance wanted: %s\n", tsdb_wants_maintenance(b.db) ? "yes" : "no");
-    printf("append: %.1f M samples/CPU s; resident %.0f bytes a series\n", samples / took / 1e6, running * 1048576 / (double)b.series);
-    queries(&b);
-    tsdb_close(b.db);
-    double closed = status_mib("VmRSS");
+    static struct bench b;
+    const char *what = argc > 2 ? argv[1] : "";
+    b.start = ((int64_t)time(NULL) - 8 * 3600) / 7200 * 7200 * 1000; /* the peer rejects what is too old */
+    log_configure(LOG_ERROR, LOG_LOGFMT);
+    if (strcmp(what, "fill") == 0 && argc == 5)
+        fill(&b, argv[2], number(argv[3]), number(argv[4]));
+    else if (strcmp(what, "replay") == 0 && argc == 4)
+        replay(&b, argv[2], number(argv[3]));
+    else if (strcmp(what, "query") == 0 && argc == 3)
+        queries(&b, argv[2]);
+    else if (strcmp(what, "decode") == 0 && argc == 3)
+        decode(&b, number(argv[2]));
+    else
+        return fprintf(stderr, "usage: tsdb fill DIR SERIES SCRAPES | replay DIR THREADS | query DIR | decode SERIES\n"), 2;
     fflush(stdout);
-    pid_t child = fork(); /* replay in a process of its own, so that its peak is its own */
-    if (child == 0) {
-        double from = cpu(), mib = status_mib("VmRSS");
-        open_db(&b);
-        took = cpu() - from;
-        printf("replay: %.2f s CPU, %.1f M samples/s; resident +%.0f MiB, peak +%.0f MiB (running head %.0f MiB, closed %.0f)\n", took,
-               samples / took / 1e6, status_mib("VmRSS") - mib, status_mib("VmHWM") - mib, running, closed);
-        fflush(stdout);
-        _exit(0);
-    }
-    int status;
-    if (child < 0 || waitpid(child, &status, 0) < 0)
-        return 1;
-    open_db(&b);
-    at = cpu();
-    tsdb_maintain(b.db, START_MS, NULL);
-    took = cpu() - at;
-    printf("maintenance: %.2f s CPU; resident %.0f MiB\n", took, status_mib("VmRSS"));
-    queries(&b);
-    tsdb_close(b.db);
-    mem_free(b.refs);
-    mem_free(b.values);
-    return 0;
+    _exit(0);
 }

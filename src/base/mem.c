@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static NORETURN void out_of_memory(size_t n)
 {
@@ -39,6 +40,17 @@ void *mem_alloc(size_t n)
 void *mem_alloc_array(size_t count, size_t size)
 {
     return mem_alloc(array_bytes(count, size));
+}
+
+void *mem_alloc_aligned(size_t alignment, size_t n)
+{
+    ASSERT(alignment && (alignment & (alignment - 1)) == 0 && n % alignment == 0);
+    void *p = aligned_alloc(alignment, n);
+    if (UNLIKELY(!p))
+        out_of_memory(n);
+    if (alignment >= MEM_HUGE_BYTES)
+        madvise(p, n, MADV_HUGEPAGE); /* a wish: without it all is as before */
+    return p;
 }
 
 void *mem_realloc(void *p, size_t n)

@@ -13,6 +13,8 @@
 
 void *mem_alloc(size_t n);                              /* n may be 0; zeroed */
 void *mem_alloc_array(size_t count, size_t size);       /* overflow aborts; zeroed */
+void *mem_alloc_aligned(size_t alignment, size_t n);    /* not zeroed; a power of two that divides n */
+#define MEM_HUGE_BYTES (2u << 20) /* aligned to it, and so long, memory is asked for in huge pages */
 void *mem_realloc(void *p, size_t n);                   /* new part not zeroed */
 void *mem_realloc_array(void *p, size_t count, size_t size);
 void *mem_dup(const void *p, size_t n);

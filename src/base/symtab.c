@@ -125,6 +125,16 @@ sym symtab_find(const struct symtab *t, struct str s)
     return id ? id : UINT32_MAX;
 }
 
+void symtab_retain(struct symtab *t, sym s)
+{
+    if (s == 0)
+        return;
+    ASSERT(s < t->entries_count);
+    struct entry *e = &t->entries[s];
+    ASSERT(e->count > 0 && e->count < UINT32_MAX);
+    e->count++;
+}
+
 static void index_remove(struct symtab *t, size_t hole)
 {
     size_t mask = t->index_capacity - 1;

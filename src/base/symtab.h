@@ -17,6 +17,7 @@ struct symtab *symtab_new(void);
 void symtab_free(struct symtab *t);
 sym symtab_intern(struct symtab *t, struct str s);    /* takes a reference */
 sym symtab_find(const struct symtab *t, struct str s);/* no reference; UINT32_MAX if absent */
+void symtab_retain(struct symtab *t, sym s); /* one more reference to what is held */
 void symtab_release(struct symtab *t, sym s);
 struct str symtab_str(const struct symtab *t, sym s); /* valid while the reference is held */
 size_t symtab_count(const struct symtab *t);

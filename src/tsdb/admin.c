@@ -254,12 +254,13 @@ static void top_finish(struct top *t, struct arena *a, struct tsdb_count **out, 
 static uint64_t count_chunks(struct head *h)
 {
     uint64_t n = 0;
-    for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+    for (uint32_t slot = 0, slots = head_slots(h); slot < slots; slot++) {
         struct head_series *s = head_at(h, slot);
+        if (series_ref_load(s) == 0)
+            continue;
         struct lock *lock = &head_stripe(h, s)->lock;
         lock_take(lock);
-        if (s->ref)
-            n += (uint64_t)s->full_count + (s->open != OPEN_NONE);
+        n += (uint64_t)s->full_count + (s->open != OPEN_NONE);
         lock_give(lock);
     }
     return n;

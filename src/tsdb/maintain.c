@@ -95,7 +95,7 @@ static uint32_t *map_all_ooo(struct head *h, uint32_t n, bool *any)
     uint32_t *counts = mem_alloc_array(n, sizeof *counts);
     for (uint32_t slot = 0; slot < n; slot++) {
         struct head_series *s = head_at(h, slot);
-        if (s->ref == 0)
+        if (series_ref_load(s) == 0)
             continue;
         struct lock *lock = &head_stripe(h, s)->lock;
         lock_take(lock);
@@ -113,9 +113,9 @@ static uint32_t *map_all_ooo(struct head *h, uint32_t n, bool *any)
 static void drop_ooo(struct head *h, const uint32_t *counts, uint32_t n)
 {
     int64_t mint = INT64_MAX, maxt = INT64_MIN;
-    for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+    for (uint32_t slot = 0, slots = head_slots(h); slot < slots; slot++) {
         struct head_series *s = head_at(h, slot);
-        if (s->ref == 0)
+        if (series_ref_load(s) == 0)
             continue;
         struct lock *lock = &head_stripe(h, s)->lock;
         lock_take(lock);
@@ -172,7 +172,7 @@ void tsdb_ooo_compact(struct tsdb *db, wall_ms now)
         }
         wal_position(&h->wbl, &segment, &offset);
     }
-    uint32_t n = h->slots_count;
+    uint32_t n = head_slots(h);
     uint32_t *counts = map_all_ooo(h, n, &any);
     bool ok = !any || (write_ooo_blocks(db, now, mint, maxt, &err) && tsdb_reload(db, &err));
     if (!ok || !any) {

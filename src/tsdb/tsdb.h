@@ -39,6 +39,7 @@ struct tsdb_options {
     enum tsdb_compression compression;
     uint64_t wal_segment_bytes; /* 0: 128 MiB */
     uint64_t stalled_max_bytes; /* of log and chunks in memory while the disk is full; 0: 256 MiB each */
+    unsigned replay_threads;    /* that help at opening; 0: none */
     uint64_t seed;              /* of block names */
 };
 

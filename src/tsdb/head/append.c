@@ -687,7 +687,7 @@ static void apply_batch(struct head_appender *a)
         const struct pending *p = &a->v[i];
         struct stripe *st = head_stripe(h, p->series);
         if (i + 4 < a->n)
-            __builtin_prefetch(a->v[i + 4].series->bytes);
+            series_prefetch(a->v[i + 4].series);
         if (st != held) {
             if (held)
                 lock_give(&held->lock);

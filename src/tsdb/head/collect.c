@@ -101,13 +101,14 @@ static void pass(struct head *h, int64_t mint, struct left *l)
 {
     *l = (struct left){ .mint = INT64_MAX, .lowest_file = UINT32_MAX };
     bool dooming = h->doomed_count == 0;
+    uint32_t slots = head_slots(h);
     if (dooming) {
         mem_free(h->doomed);
-        h->doomed = mem_alloc_array(h->slots_count, sizeof *h->doomed);
+        h->doomed = mem_alloc_array(slots, sizeof *h->doomed);
     }
-    for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+    for (uint32_t slot = 0; slot < slots; slot++) {
         struct head_series *s = head_at(h, slot);
-        if (s->ref == 0 || atomic_load_explicit(&s->state, memory_order_relaxed) == SERIES_DEAD)
+        if (series_ref_load(s) == 0 || atomic_load_explicit(&s->state, memory_order_relaxed) == SERIES_DEAD)
             continue;
         struct lock *lock = &head_stripe(h, s)->lock;
         lock_take(lock);
@@ -304,10 +305,11 @@ static void forget_refs(struct head *h, int64_t mint)
 
 static void live_refs(struct head *h, struct map64 *out)
 {
-    for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+    for (uint32_t slot = 0, n = head_slots(h); slot < n; slot++) {
         struct head_series *s = head_at(h, slot);
-        if (s->ref && atomic_load_explicit(&s->state, memory_order_relaxed) != SERIES_DEAD)
-            map64_put(out, s->ref, s);
+        uint64_t ref = series_ref_load(s);
+        if (ref && atomic_load_explicit(&s->state, memory_order_relaxed) != SERIES_DEAD)
+            map64_put(out, ref, s);
     }
 }
 

@@ -49,9 +49,34 @@ static void extra_free(struct series_extra *x)
     mem_free(x);
 }
 
+/* ---- memory of records ---- */
+
+#define SEGMENT_BYTES     (SERIES_PER_SEGMENT * sizeof(struct head_series))
+#define SEGMENTS_PER_HUGE (MEM_HUGE_BYTES / SEGMENT_BYTES)
+#define SEGMENTS_SINGLE   64 /* the first so many come one by one; a multiple of the above */
+
+static bool owns_memory(size_t segment)
+{
+    return segment < SEGMENTS_SINGLE || segment % SEGMENTS_PER_HUGE == 0;
+}
+
+/* Makes a segment, in a large head also those that follow it. */
+static void add_segment(struct head *h, size_t segment)
+{
+    bool single = segment < SEGMENTS_SINGLE;
+    size_t bytes = single ? SEGMENT_BYTES : MEM_HUGE_BYTES;
+    char *p = mem_alloc_aligned(single ? POOL_LINE : MEM_HUGE_BYTES, bytes);
+    ASSERT(owns_memory(segment));
+    memset(p, 0, bytes);
+    for (size_t i = 0; i < bytes / SEGMENT_BYTES; i++)
+        h->segments[segment + i] = (struct head_series *)(void *)(p + i * SEGMENT_BYTES);
+}
+
+/* ---- life ---- */
+
 void head_deinit(struct head *h)
 {
-    for (uint32_t slot = 0; slot < h->slots_count; slot++) {
+    for (uint32_t slot = 0, n = head_slots(h); slot < n; slot++) {
         struct head_series *s = head_at(h, slot);
         extra_free(s->extra);
         if (s->full_capacity * sizeof *s->full > POOL_BLOCK_MAX)
@@ -73,8 +98,10 @@ void head_deinit(struct head *h)
         mapper_close(&h->mapper);
     head_appenders_free(h);
     exemplar_ring_free(h->exemplars);
-    for (size_t i = 0; i < SERIES_SEGMENTS; i++)
-        mem_free(h->segments[i]);
+    for (size_t i = 0; i < SERIES_SEGMENTS; i++) {
+        if (owns_memory(i))
+            mem_free(h->segments[i]);
+    }
     for (size_t i = 0; i < STRIPES; i++) {
         mem_free(h->stripes[i].old);
         lock_deinit(&h->stripes[i].lock);
@@ -180,12 +207,12 @@ static bool take_slot(struct head *h, uint32_t *slot)
         *slot = h->free_slots[--h->free_count];
         return true;
     }
-    if (h->slots_count == SERIES_SEGMENTS * SERIES_PER_SEGMENT)
+    *slot = head_slots(h);
+    if (*slot == SERIES_SEGMENTS * SERIES_PER_SEGMENT)
         return false;
-    *slot = h->slots_count;
     if (!h->segments[*slot / SERIES_PER_SEGMENT])
-        h->segments[*slot / SERIES_PER_SEGMENT] = mem_alloc_array(SERIES_PER_SEGMENT, sizeof(struct head_series));
-    h->slots_count++;
+        add_segment(h, *slot / SERIES_PER_SEGMENT);
+    atomic_store_explicit(&h->slots_count, *slot + 1, memory_order_release);
     return true;
 }
 

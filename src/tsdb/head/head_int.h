@@ -22,6 +22,7 @@
 #include "tsdb/head/isolation_int.h"
 #include "tsdb/head/mapper_int.h"
 #include "tsdb/head/memindex_int.h"
+#include "tsdb/head/pieces_int.h"
 #include "tsdb/rechunk_int.h"
 #include "tsdb/tsdb.h"
 #include "tsdb/wal/log_int.h"
@@ -33,8 +34,8 @@
 #define HISTOGRAM_SAMPLES_MIN 10
 #define OOO_CHUNK_SAMPLES     32
 #define BLOCK_MS              (2 * 3600 * INT64_C(1000))
-#define SERIES_PER_SEGMENT    8192
-#define SERIES_SEGMENTS       8192 /* 67 million series */
+#define SERIES_PER_SEGMENT    2048
+#define SERIES_SEGMENTS       32768 /* 67 million series */
 #define STRIPES               1024
 #define UNLOGGED_NOBODY       0xffff /* whoever writes to it next logs it */
 #define TIME_NONE_MIN         INT64_MAX
@@ -71,27 +72,30 @@ struct series_extra {
     struct series_metadata *metadata; /* one heap block with its texts */
 };
 
+/* Two lines of the cache; what every sample of a steady series touches is in the first. */
 struct head_series {
-    uint64_t ref;
-    uint32_t id, hash;
-    struct sym_pair *labels;  /* pool */
-    uint8_t *bytes;           /* open float chunk; pool */
     struct xor_state floats;  /* of the open float chunk; t is the series' newest in-order time in any case */
-    int64_t chunk_mint;       /* of the open chunk */
+    struct piece *bytes;      /* open float chunk: its newest piece */
     int64_t next_at;          /* when it is cut at the latest */
-    struct head_chunk *full;  /* ascending; pool */
+    uint32_t id;
+    uint32_t total;           /* in-order samples so far; wraps */
     uint16_t full_count, full_capacity;
     uint16_t labels_count;
-    uint16_t bytes_capacity;
+    uint8_t open;             /* enum open_kind */
+
+    uint64_t ref;
     uint32_t commit[2];       /* newest two commits that wrote in-order samples, newest first; 0: visible to all */
     uint32_t before[2];       /* `total` before each */
-    uint32_t total;           /* in-order samples so far; wraps */
-    _Atomic uint8_t state;    /* enum series_state */
-    uint8_t open;             /* enum open_kind */
-    uint16_t unlogged_by;     /* appender that will log the series; 0: it is in the log */
+    int64_t chunk_mint;       /* of the open chunk */
+    struct head_chunk *full;  /* ascending; pool */
     struct series_extra *extra;
+    struct sym_pair *labels;  /* pool */
+    uint32_t hash;
+    uint16_t unlogged_by;     /* appender that will log the series; 0: it is in the log */
+    _Atomic uint8_t state;    /* enum series_state */
 };
-_Static_assert(sizeof(struct head_series) <= 144, "a million of them");
+_Static_assert(sizeof(struct head_series) == 128, "a million of them");
+_Static_assert(offsetof(struct head_series, ref) == 64, "the second line");
 
 /* A commit that fell out of its series' record while somebody still needed it. */
 struct old_commit {
@@ -134,7 +138,7 @@ struct head {
     struct rwlock index_lock;
     struct memindex index;
     struct head_series *segments[SERIES_SEGMENTS];
-    uint32_t slots_count;   /* ever made */
+    _Atomic uint32_t slots_count; /* ever made; head_slots() */
     uint32_t *free_slots;
     size_t free_count, free_capacity;
     size_t series_count;
@@ -166,6 +170,16 @@ struct head {
 static inline struct head_series *head_at(const struct head *h, uint32_t slot)
 {
     return &h->segments[slot / SERIES_PER_SEGMENT][slot % SERIES_PER_SEGMENT];
+}
+/* For who goes over all series without the index lock: how many slots there are by now, and whose each is (0: nobody's).
+ * Series are added meanwhile, so the number is asked for once. */
+static inline uint32_t head_slots(struct head *h)
+{
+    return atomic_load_explicit(&h->slots_count, memory_order_acquire);
+}
+static inline uint64_t series_ref_load(const struct head_series *s)
+{
+    return __atomic_load_n(&s->ref, __ATOMIC_ACQUIRE);
 }
 static inline struct stripe *head_stripe(struct head *h, const struct head_series *s)
 {
@@ -211,6 +225,12 @@ int64_t head_lowest(struct head *h);
 bool series_append_float(struct head *h, struct head_series *s, uint32_t slot, int64_t t, uint64_t v, uint32_t commit);
 bool series_append_histogram(struct head *h, struct head_series *s, uint32_t slot, int64_t t, const struct int_histogram *ih,
                              const struct float_histogram *fh, uint32_t commit);
+/* Brings near what the next float of a series writes to; its record is there already. */
+static inline void series_prefetch(const struct head_series *s)
+{
+    if (s->bytes)
+        __builtin_prefetch(s->bytes->bytes + piece_place(xor_bytes(&s->floats)), 1);
+}
 /* Newest in-order time of the open chunk; false if there is none. */
 static inline bool series_last(const struct head_series *s, int64_t *t)
 {
@@ -219,6 +239,9 @@ static inline bool series_last(const struct head_series *s, int64_t *t)
 }
 bool series_last_equals(const struct head_series *s, uint64_t v, const struct int_histogram *ih,
                         const struct float_histogram *fh);
+/* The open chunk, which there is: how long it is, and its bytes. */
+size_t series_open_bytes(const struct head_series *s);
+void series_copy_open(const struct head_series *s, void *out);
 /* Moves the open chunk to chunks_head. */
 void series_cut(struct head *h, struct head_series *s);
 void series_add_full(struct head *h, struct head_series *s, const struct head_chunk *c);

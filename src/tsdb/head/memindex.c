@@ -211,9 +211,28 @@ static void page_clear(struct memindex *ix, uint32_t id)
 
 /* ---- adding ---- */
 
+static void forget_recent(struct memindex *ix)
+{
+    memset(ix->recent, 0, sizeof ix->recent);
+}
+
+static bool intern_recent(struct memindex *ix, size_t place, const struct label *l, struct sym_pair *pair)
+{
+    if (place >= RECENT_PAIRS || !ix->recent[place].known)
+        return false;
+    *pair = ix->recent[place].pair;
+    if (!str_eq(memindex_text(ix, pair->value), l->value) || !str_eq(memindex_text(ix, pair->name), l->name))
+        return false;
+    symtab_retain(ix->symbols, pair->name);
+    symtab_retain(ix->symbols, pair->value);
+    return true;
+}
+
 void memindex_intern(struct memindex *ix, struct labels ls, struct sym_pair *pairs)
 {
     for (size_t i = 0; i < ls.n; i++) {
+        if (intern_recent(ix, i, &ls.v[i], &pairs[i]))
+            continue;
         size_t before = symtab_count(ix->symbols);
         pairs[i].name = symtab_intern(ix->symbols, ls.v[i].name);
         if (symtab_count(ix->symbols) != before)
@@ -222,11 +241,14 @@ void memindex_intern(struct memindex *ix, struct labels ls, struct sym_pair *pai
         pairs[i].value = symtab_intern(ix->symbols, ls.v[i].value);
         if (symtab_count(ix->symbols) != before)
             ix->text_bytes += ls.v[i].value.n;
+        if (i < RECENT_PAIRS)
+            ix->recent[i] = (struct recent_pair){ .pair = pairs[i], .known = true };
     }
 }
 
 void memindex_release_symbols(struct memindex *ix, const struct sym_pair *pairs, size_t n)
 {
+    forget_recent(ix);
     for (size_t i = 0; i < n; i++) {
         sym both[2] = { pairs[i].name, pairs[i].value };
         for (int k = 0; k < 2; k++) {
@@ -274,8 +296,15 @@ uint32_t memindex_add(struct memindex *ix, uint32_t slot, uint32_t hash, const s
     table_add(ix, hash, slot + 1);
     page_set(ix, id, slot + 1);
     id_list_push(&ix->all, id);
-    for (size_t i = 0; i < n; i++)
-        id_list_push(&entry_get(ix, pairs[i].name, pairs[i].value)->ids, id);
+    for (size_t i = 0; i < n; i++) {
+        struct recent_pair *r = i < RECENT_PAIRS ? &ix->recent[i] : NULL;
+        if (r && !(r->known && r->pair.name == pairs[i].name && r->pair.value == pairs[i].value))
+            r = NULL;
+        struct index_entry *e = r && r->entry ? r->entry : entry_get(ix, pairs[i].name, pairs[i].value);
+        if (r)
+            r->entry = e;
+        id_list_push(&e->ids, id);
+    }
     return id;
 }
 
@@ -331,6 +360,7 @@ void memindex_sweep(struct memindex *ix)
     struct name_entry *n, *empty;
     if (ix->dirty_count == 0)
         return;
+    forget_recent(ix);
     for (size_t i = 0; (n = map64_next(&ix->names, &i)) != NULL;)
         sweep_name(ix, n);
     do {

@@ -47,7 +47,15 @@ struct hash_slot {
     uint32_t hash;
     uint32_t slot; /* + 1; 0: free */
 };
+/* Series that are made one after the other mostly have the same pairs at the same places. */
+#define RECENT_PAIRS 32
+struct recent_pair {
+    struct sym_pair pair;
+    struct index_entry *entry; /* NULL: not known */
+    bool known;
+};
 struct memindex {
+    struct recent_pair recent[RECENT_PAIRS]; /* forgotten whenever something is taken out */
     struct postings_source source;
     struct pool *pool;
     struct symtab *symbols;

@@ -3,9 +3,13 @@
 
 #include "base/mem.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define SLAB_BYTES (64u << 10)
+#define LARGE_POOL (64u << 20) /* from here on slabs are huge pages: what is in them is met in no order */
+
+_Static_assert(SLAB_BYTES % POOL_LINE == 0, "blocks of a line do not cross one");
 
 static const uint16_t class_bytes[POOL_CLASSES] = { 16,  32,  48,  64,  80,  96,  112, 128,  160,  192,  224,
                                                     256, 320, 384, 448, 512, 640, 768, 896, 1024, 1152, POOL_BLOCK_MAX };
@@ -38,15 +42,17 @@ void pool_deinit(struct pool *p)
     lock_deinit(&p->slabs_lock);
 }
 
-static uint8_t *new_slab(struct pool *p)
+static uint8_t *new_slab(struct pool *p, size_t *bytes)
 {
-    uint8_t *slab = mem_realloc(NULL, SLAB_BYTES);
+    bool large = atomic_load_explicit(&p->bytes, memory_order_relaxed) >= LARGE_POOL;
+    *bytes = large ? MEM_HUGE_BYTES : SLAB_BYTES;
+    uint8_t *slab = mem_alloc_aligned(large ? MEM_HUGE_BYTES : POOL_LINE, *bytes);
     lock_take(&p->slabs_lock);
     if ((p->slabs_count & (p->slabs_count - 1)) == 0)
         p->slabs = mem_realloc_array(p->slabs, p->slabs_count ? 2 * p->slabs_count : 1, sizeof(void *));
     p->slabs[p->slabs_count++] = slab;
     lock_give(&p->slabs_lock);
-    atomic_fetch_add_explicit(&p->bytes, SLAB_BYTES, memory_order_relaxed);
+    atomic_fetch_add_explicit(&p->bytes, *bytes, memory_order_relaxed);
     return slab;
 }
 
@@ -65,8 +71,7 @@ void *pool_take(struct pool *p, size_t size, size_t *got)
         memcpy(&c->free, block, sizeof c->free);
     } else {
         if (c->slab_left < bytes) {
-            c->slab = new_slab(p);
-            c->slab_left = SLAB_BYTES;
+            c->slab = new_slab(p, &c->slab_left);
         }
         block = c->slab;
         c->slab += bytes;

@@ -12,10 +12,11 @@
 #include <stdint.h>
 
 #define POOL_CLASSES   22
+#define POOL_LINE      64 /* blocks of so many bytes begin at multiples of it */
 #define POOL_BLOCK_MAX 1536 /* larger blocks come from the heap */
 
 struct pool_class {
-    struct lock lock;
+    _Alignas(64) struct lock lock;
     void *free;          /* list through the blocks */
     uint8_t *slab;       /* rest of the newest slab */
     size_t slab_left;

@@ -11,13 +11,15 @@
  *     repaired there alone; damage in a checkpoint, or a segment that is missing, refuses the opening.
  * R4  Damaged chunks_head files go, with all later ones; their samples come back from the log as far as it reaches.
  *
- * Memory: beside the head, a map from references to series and the list of chunks that wait for theirs. */
+ * Memory: beside the head, a map from references to series, the list of chunks that wait for theirs, and an eighth of the
+ * head for samples that wait for their series. */
 #include "tsdb/head/head_int.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stopwatch.h"
 #include "tsdb/chunkenc/chunk_int.h"
+#include "tsdb/head/stage_io.h"
 #include "tsdb/wal/checkpoint_int.h"
 
 #include <stdlib.h>
@@ -31,10 +33,10 @@ struct found_chunks {
 };
 
 #define DENSE_PER_SERIES 16 /* a table by reference is used while it has at most so many places a series */
-#define PREFETCH         12
 
 struct replay {
     struct head *h;
+    struct stage *stage;       /* while the log is read */
     int64_t min_valid;
     struct map64 found;        /* ref -> struct found_chunks */
     bool out_of_sequence;
@@ -244,6 +246,8 @@ static void replay_series(struct replay *r)
         struct found_chunks *f = map64_get(&r->found, rec->ref);
         if (!again)
             ref_put(r, rec->ref, slot);
+        if (!created)
+            stage_settle(r->stage, slot);
         if (!created && !again)
             renew(r, s, rec->ref, f);
         if (f) {
@@ -274,49 +278,16 @@ struct head_series *replay_series_of(struct replay *r, uint64_t ref)
     return series_of(r, ref, &slot);
 }
 
-static void replay_stale_histogram(struct replay *r, struct head_series *s, uint32_t slot, int64_t t)
-{
-    struct int_histogram ih = { .sum = f64_from_bits(STALE_NAN_BITS) };
-    struct float_histogram fh = { .sum = f64_from_bits(STALE_NAN_BITS) };
-    bool is_float = s->extra->histogram.is_float;
-    if (series_append_histogram(r->h, s, slot, t, is_float ? NULL : &ih, is_float ? &fh : NULL, 0))
-        seen(r, t, t);
-}
-
 static void replay_samples(struct replay *r)
 {
-    struct head *h = r->h;
     const struct record_sample *v = r->record.samples;
-    size_t n = r->record.n;
-    int64_t mint = INT64_MAX, maxt = INT64_MIN;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t slot, ahead;
-        if (i + 2 * PREFETCH < n && (ahead = ref_slot(r, v[i + 2 * PREFETCH].ref)) != 0) {
-            const char *p = (const char *)head_at(h, ahead - 1);
-            __builtin_prefetch(p);
-            __builtin_prefetch(p + 64);
-        }
-        if (i + PREFETCH < n && (ahead = ref_slot(r, v[i + PREFETCH].ref)) != 0) {
-            const struct head_series *k = head_at(h, ahead - 1);
-            if (k->bytes)
-                __builtin_prefetch(k->bytes + (k->floats.bits >> 3), 1);
-        }
-        struct head_series *s = series_of(r, v[i].ref, &slot);
-        if (UNLIKELY(!s)) {
+    for (size_t i = 0; i < r->record.n; i++) {
+        uint32_t slot;
+        if (UNLIKELY(!series_of(r, v[i].ref, &slot)))
             r->unknown_samples++;
-            continue;
-        }
-        if (v[i].t < r->min_valid)
-            continue;
-        if (UNLIKELY(v[i].v == STALE_NAN_BITS && s->open == OPEN_HISTOGRAM)) {
-            replay_stale_histogram(r, s, slot, v[i].t);
-        } else if (series_append_float(h, s, slot, v[i].t, v[i].v, 0)) {
-            mint = v[i].t < mint ? v[i].t : mint;
-            maxt = v[i].t > maxt ? v[i].t : maxt;
-        }
+        else if (v[i].t >= r->min_valid)
+            stage_put(r->stage, slot, v[i].t, v[i].v);
     }
-    if (maxt != INT64_MIN)
-        seen(r, mint, maxt);
 }
 
 static void replay_histograms(struct replay *r)
@@ -325,9 +296,12 @@ static void replay_histograms(struct replay *r)
         const struct record_histogram *v = &r->record.histograms[i];
         uint32_t slot;
         struct head_series *s = series_of(r, v->ref, &slot);
-        if (!s)
+        if (!s) {
             r->unknown_histograms++;
-        else if (v->t >= r->min_valid && series_append_histogram(r->h, s, slot, v->t, v->h, v->fh, 0))
+            continue;
+        }
+        stage_settle(r->stage, slot);
+        if (v->t >= r->min_valid && series_append_histogram(r->h, s, slot, v->t, v->h, v->fh, 0))
             seen(r, v->t, v->t);
     }
 }
@@ -342,7 +316,10 @@ static void replay_tombstones(struct replay *r)
         struct head_series *s = series_of(r, v->ref, &slot);
         if (!s) {
             r->unknown_tombstones++;
-        } else if (v->interval.mint == INT64_MIN && v->interval.maxt == INT64_MAX) {
+            continue;
+        }
+        stage_settle(r->stage, slot);
+        if (v->interval.mint == INT64_MIN && v->interval.maxt == INT64_MAX) {
             /* "The series was deleted": what follows under these labels starts afresh. */
             series_drop_chunks(r->h, s);
             if (s->extra)
@@ -376,10 +353,12 @@ static void replay_metadata(struct replay *r)
         const struct record_metadata *v = &r->record.metadata[i];
         uint32_t slot;
         struct head_series *s = series_of(r, v->ref, &slot);
-        if (s)
-            series_set_metadata(s, &v->m);
-        else
+        if (!s) {
             r->unknown_metadata++;
+            continue;
+        }
+        stage_settle(r->stage, slot);
+        series_set_metadata(s, &v->m);
     }
 }
 
@@ -533,7 +512,9 @@ static bool replay_wal(struct replay *r, const struct snapshot_place *from, stru
     struct str dir = path_set(&path, "%.*s/" NAME_WAL, STR_ARG(buf_view(&h->dir.text)));
     bool found;
     uint32_t number = 0, first = 0;
+    int64_t mint, maxt;
     bool ok = checkpoint_last(h->fs, dir, &found, &number, err) && wal_segments_list(h->fs, dir, &s, err);
+    r->stage = stage_new(h, h->o.replay_threads);
     if (ok && found && (!from || number >= from->segment))
         ok = replay_checkpoint(r, dir, number, err);
     if (found)
@@ -548,6 +529,10 @@ static bool replay_wal(struct replay *r, const struct snapshot_place *from, stru
         if (!ok && err->code == ERR_NOT_FOUND)
             ok = err_wrap(err, "repair corrupted WAL: cannot handle error");
     }
+    stage_free(r->stage, &mint, &maxt);
+    r->stage = NULL;
+    if (maxt != INT64_MIN)
+        seen(r, mint, maxt);
     if (ok && damage.found)
         ok = repair(r, dir, &damage, &h->stats.wal_corruptions, err);
     wal_segments_deinit(&s);

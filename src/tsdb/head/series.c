@@ -17,6 +17,7 @@
 #include <math.h>
 
 #define FLOAT_SAMPLES_MAX (2 * SAMPLES_PER_CHUNK)
+#define OPEN_BYTES_USUAL  (FLOAT_CHUNK_BYTES_MAX + XOR_SAMPLE_BYTES_MAX)
 
 /* Fields that appenders look at without the stripe (append.c checks again under it). */
 static void set_last(struct head_series *s, int64_t t, uint64_t v)
@@ -53,9 +54,7 @@ void series_drop_chunks(struct head *h, struct head_series *s)
     pool_give(&h->pool, s->full, s->full_capacity * sizeof *s->full);
     s->full = NULL;
     s->full_count = s->full_capacity = 0;
-    pool_give(&h->pool, s->bytes, s->bytes_capacity);
-    s->bytes = NULL;
-    s->bytes_capacity = 0;
+    pieces_free(&h->pool, &s->bytes);
     s->floats = (struct xor_state){ 0 };
     if (s->extra)
         histogram_chunk_deinit(&s->extra->histogram);
@@ -69,11 +68,19 @@ static uint8_t open_encoding(const struct head_series *s)
     return s->extra->histogram.is_float ? CHUNK_FLOAT_HISTOGRAM : CHUNK_HISTOGRAM;
 }
 
-static struct str open_bytes(const struct head_series *s)
+size_t series_open_bytes(const struct head_series *s)
 {
-    if (s->open == OPEN_FLOAT)
-        return str_of((const char *)s->bytes, xor_bytes(&s->floats));
-    return str_of((const char *)s->extra->histogram.out.p, histogram_chunk_bytes(&s->extra->histogram));
+    return s->open == OPEN_FLOAT ? xor_bytes(&s->floats) : histogram_chunk_bytes(&s->extra->histogram);
+}
+
+void series_copy_open(const struct head_series *s, void *out)
+{
+    if (s->open == OPEN_FLOAT) {
+        pieces_copy(s->bytes, xor_bytes(&s->floats), out);
+        put_be16(out, s->floats.n); /* it is not kept up while the chunk grows */
+    } else {
+        memcpy(out, s->extra->histogram.out.p, histogram_chunk_bytes(&s->extra->histogram));
+    }
 }
 
 static uint16_t open_samples(const struct head_series *s)
@@ -85,11 +92,15 @@ void series_cut(struct head *h, struct head_series *s)
 {
     if (s->open == OPEN_NONE)
         return;
+    uint8_t local[OPEN_BYTES_USUAL];
+    size_t n = series_open_bytes(s);
+    uint8_t *bytes = n <= sizeof local ? local : mem_realloc(NULL, n);
+    series_copy_open(s, bytes);
     struct mapped_chunk m = {
         .series_ref = s->ref, .mint = s->chunk_mint, .maxt = s->floats.t, .samples = open_samples(s), .encoding = open_encoding(s),
     };
     struct head_chunk c = {
-        .ref = mapper_write(&h->mapper, &m, open_bytes(s)),
+        .ref = mapper_write(&h->mapper, &m, str_of((const char *)bytes, n)),
         .mint = m.mint,
         .span = (uint32_t)(m.maxt - m.mint),
         .samples = m.samples,
@@ -98,11 +109,10 @@ void series_cut(struct head *h, struct head_series *s)
     ASSERT(m.maxt - m.mint <= UINT32_MAX);
     series_add_full(h, s, &c);
     counter_add_shared(&h->stats.chunks_created, 1);
-    if (s->open == OPEN_FLOAT) { /* the next chunk begins small again */
-        pool_give(&h->pool, s->bytes, s->bytes_capacity);
-        s->bytes = NULL;
-        s->bytes_capacity = 0;
-    }
+    if (bytes != local)
+        mem_free(bytes);
+    if (s->open == OPEN_FLOAT)
+        pieces_free(&h->pool, &s->bytes);
     /* A histogram's state stays: the chunk that follows is compared with it. */
     set_open(s, OPEN_NONE);
 }
@@ -136,7 +146,7 @@ static void remember_old(struct head *h, struct head_series *s, uint32_t slot)
 
 static void note_commit(struct head *h, struct head_series *s, uint32_t slot, uint32_t commit)
 {
-    if (s->commit[0] != commit && commit != 0) {
+    if (commit != 0 && s->commit[0] != commit) {
         if (UNLIKELY(s->commit[1] != 0 && (isolation_needed(&h->isolation, s->commit[1]) || head_stripe(h, s)->old_count)))
             remember_old(h, s, slot);
         s->commit[1] = s->commit[0];
@@ -169,21 +179,6 @@ static void begin_chunk(struct head *h, struct head_series *s, int64_t t)
     s->next_at = range_end(t, h->o.block_ms);
 }
 
-/* Room for `need` bytes in the open float chunk: in steps that keep most chunks in one or two. */
-static void reserve_bytes(struct head *h, struct head_series *s, size_t need)
-{
-    if (need <= s->bytes_capacity)
-        return;
-    size_t want = need < 64 ? 64 : need < 128 ? 128 : need < 256 ? need + 32 : need + 96;
-    size_t got;
-    uint8_t *p = pool_take(&h->pool, want, &got);
-    if (s->bytes)
-        memcpy(p, s->bytes, s->bytes_capacity);
-    pool_give(&h->pool, s->bytes, s->bytes_capacity);
-    s->bytes = p;
-    s->bytes_capacity = (uint16_t)got;
-}
-
 bool series_append_float(struct head *h, struct head_series *s, uint32_t slot, int64_t t, uint64_t v, uint32_t commit)
 {
     if (series_reaches(s, t))
@@ -203,10 +198,12 @@ bool series_append_float(struct head *h, struct head_series *s, uint32_t slot, i
     }
     struct xor_step step;
     size_t n = xor_bytes(&x);
-    xor_append(&x, n ? s->bytes[n - 1] : 0, t, v, &step);
-    reserve_bytes(h, s, step.at + step.n);
-    memcpy(s->bytes + step.at, step.bytes, step.n);
-    put_be16(s->bytes, x.n);
+    if (n == 0) { /* room for the count */
+        n = 2;
+        pieces_write(&h->pool, &s->bytes, 0, 0, (const uint8_t[2]){ 0 }, n);
+    }
+    xor_append(&x, s->bytes->bytes[piece_place(n - 1)], t, v, &step);
+    pieces_write(&h->pool, &s->bytes, n, step.at, step.bytes, step.n);
     s->floats.delta = x.delta;
     s->floats.bits = x.bits;
     s->floats.n = x.n;
@@ -439,13 +436,13 @@ static bool look_open(const struct head_series *s, uint32_t hide, int64_t mint, 
     }
     if (s->floats.t < mint || s->chunk_mint > maxt)
         return true;
-    struct str bytes = open_bytes(s);
-    char *copy = arena_try_alloc(a, bytes.n);
+    size_t bytes = series_open_bytes(s);
+    char *copy = arena_try_alloc(a, bytes);
     if (!copy)
         return false;
-    memcpy(copy, bytes.p, bytes.n);
+    series_copy_open(s, copy);
     put_be16(copy, (uint16_t)(n - hide));
-    out->open = str_of(copy, bytes.n);
+    out->open = str_of(copy, bytes);
     out->open_encoding = open_encoding(s);
     out->open_mint = s->chunk_mint;
     out->open_maxt = s->floats.t;

@@ -96,7 +96,11 @@ static void put_open_chunk(struct buf *b, const struct head_series *s, struct ar
     buf_be64(b, (uint64_t)s->floats.t);
     if (!c) {
         buf_byte(b, CHUNK_XOR);
-        buf_uvarint_str(b, str_of((const char *)s->bytes, xor_bytes(&s->floats)));
+        size_t n = series_open_bytes(s);
+        buf_uvarint(b, n);
+        buf_reserve(b, n);
+        series_copy_open(s, b->p + b->n);
+        b->n += n;
         for (int i = 0; i < LAST_SAMPLES; i++) {
             buf_be64(b, i == LAST_SAMPLES - 1 ? (uint64_t)s->floats.t : 0);
             buf_be64(b, i == LAST_SAMPLES - 1 ? s->floats.v : 0);
@@ -137,7 +141,7 @@ static bool put_tombstones(struct writer *w, struct err *err)
 {
     struct tombstones t = { 0 };
     struct buf body = { 0 };
-    for (uint32_t slot = 0; slot < w->h->slots_count; slot++) {
+    for (uint32_t slot = 0, n = head_slots(w->h); slot < n; slot++) {
         const struct head_series *s = head_at(w->h, slot);
         for (size_t i = 0; s->ref && s->extra && i < s->extra->gone.n; i++)
             tombstones_add(&t, s->ref, s->extra->gone.v[i]);
@@ -178,7 +182,7 @@ static bool put_all(struct writer *w, struct err *err)
     struct arena a;
     bool ok = true;
     arena_init(&a, ARENA_NO_LIMIT);
-    for (uint32_t slot = 0; ok && slot < w->h->slots_count; slot++) {
+    for (uint32_t slot = 0, n = head_slots(w->h); ok && slot < n; slot++) {
         const struct head_series *s = head_at(w->h, slot);
         if (s->ref && atomic_load_explicit(&s->state, memory_order_relaxed) != SERIES_DEAD)
             ok = put_series(w, s, &a, err);
@@ -307,11 +311,8 @@ static void load_histogram_chunk(struct head_series *s, const struct loaded_seri
 
 static void load_chunk(struct head *h, struct head_series *s, const struct loaded_series *l, struct arena *a)
 {
-    size_t got;
     if (l->encoding == CHUNK_XOR) {
-        s->bytes = pool_take(&h->pool, l->bytes.n, &got);
-        s->bytes_capacity = (uint16_t)(got > UINT16_MAX ? UINT16_MAX : got);
-        memcpy(s->bytes, l->bytes.p, l->bytes.n);
+        pieces_write(&h->pool, &s->bytes, 0, 0, (const uint8_t *)l->bytes.p, l->bytes.n);
         s->floats = (struct xor_state){ .bits = (uint32_t)(8 * l->bytes.n), .n = (uint16_t)chunk_samples(CHUNK_XOR, l->bytes) };
         s->open = OPEN_FLOAT;
     } else {
