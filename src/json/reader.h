@@ -51,7 +51,8 @@ bool jr_skip(struct json_reader *r);
 bool jr_raw(struct json_reader *r, struct str *text); /* the next value's bytes, checked */
 /* The caller's own objection to what was read last; the path is put before it. Returns false. */
 bool jr_fail(struct json_reader *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* True if all was read without error and nothing but white space follows. Containers that were entered have been left. */
+/* True if all was read without error and nothing but white space follows. To be still inside of a container is an error:
+ * whoever gives up need not say so. */
 MUST_CHECK bool jr_finish(struct json_reader *r, struct err *err);
 
 #endif

@@ -377,6 +377,25 @@ static void agrees_with_jansson(void **state)
     assert_true(good > 5000);
 }
 
+static void a_walk_that_is_given_up_is_a_failure(void **state)
+{
+    struct json_reader r;
+    struct arena a;
+    struct str key;
+    struct err err = { 0 };
+    (void)state;
+    arena_init(&a, ARENA_NO_LIMIT);
+    json_reader_init(&r, STR("{\"a\":[1,2]}"), &a);
+    assert_true(jr_object(&r) && jr_member(&r, &key) && jr_array(&r) && jr_element(&r));
+    assert_false(jr_finish(&r, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    json_reader_init(&r, STR("{\"a\":[1,2"), &a); /* a text that is no JSON is told as that */
+    assert_true(jr_object(&r));
+    assert_false(jr_finish(&r, &err));
+    assert_string_equal(err.text, "unexpected end of JSON input");
+    arena_deinit(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +409,7 @@ int main(void)
         cmocka_unit_test(numbers_convert_or_say_why),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(raw_values_are_their_bytes),
+        cmocka_unit_test(a_walk_that_is_given_up_is_a_failure),
         cmocka_unit_test(agrees_with_jansson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
