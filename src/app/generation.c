@@ -76,6 +76,21 @@ static void build_receivers(struct generation *g, struct str external_url)
     g->receivers.external_url = arena_str(&g->arena, external_url);
 }
 
+/* What receivers read once. */
+static bool load_receivers(struct generation *g, struct err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < g->config->receivers_count; i++) {
+        struct config_receiver *r = &g->config->receivers[i];
+        for (size_t k = 0; ok && r->used && k < RECEIVER_KINDS; k++) {
+            char *at = r->kinds[k].v;
+            for (size_t n = 0; ok && receiver_rows[k]->load && n < r->kinds[k].n; n++)
+                ok = receiver_rows[k]->load(at + n * receiver_config_rows[k].bind->size, &g->env, &g->arena, err);
+        }
+    }
+    return ok;
+}
+
 static bool build_routes(struct generation *g, struct err *err)
 {
     const struct config *c = g->config;
@@ -117,15 +132,15 @@ struct generation *generation_new(struct config *config, const struct generation
     if (ok) {
         build_receivers(g, options->external_url);
         build_rules(g);
-        ok = build_routes(g, err);
+        g->env = (struct receiver_env){ .templates = g->templates, .hostname = arena_str(&g->arena, options->hostname),
+                                        .user_agent = arena_str(&g->arena, options->user_agent),
+                                        .read_file = read_secret, .environment = environment, .zone = zones_hook };
+        ok = build_routes(g, err) && load_receivers(g, err);
     }
     if (!ok) {
         generation_release(g);
         return NULL;
     }
-    g->env = (struct receiver_env){ .templates = g->templates, .hostname = arena_str(&g->arena, options->hostname),
-                                    .user_agent = arena_str(&g->arena, options->user_agent), .read_file = read_secret,
-                                    .environment = environment, .zone = zones_hook };
     g->dispatch.routes = g->routes;
     g->dispatch.receivers = &g->receivers;
     g->dispatch.resolve_timeout_ms = config->resolve_timeout_ms;

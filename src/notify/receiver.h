@@ -102,7 +102,13 @@ struct receiver_row {
     bool send_resolved_default;
     enum send_verdict (*step)(struct send_attempt *at, const struct send_response *res, struct send_request *next,
                               struct send_error *why);
+    /* Files that are read once, when the configuration is put in force, and not at each attempt. NULL: there are none.
+     * Nobody else has seen the config as yet. */
+    bool (*load)(void *config, const struct receiver_env *env, struct arena *a, struct err *err);
 };
+/* For load(): the file's text, trimmed, in the arena; errors get the prefix. "" for an empty path. */
+MUST_CHECK bool receiver_load_secret(const struct receiver_env *env, struct arena *a, struct str path,
+                                     const char *prefix, struct str *out, struct err *err);
 
 #define SEND_RESPONSE_BYTES_MAX (64 * 1024)
 

@@ -113,6 +113,19 @@ bool send_read_file(struct send_attempt *at, struct str path, bool trim, struct 
     return ok;
 }
 
+bool receiver_load_secret(const struct receiver_env *env, struct arena *a, struct str path, const char *prefix,
+                          struct str *out, struct err *err)
+{
+    struct buf b = { 0 };
+    bool ok = path.n == 0 || env->read_file(path, &b, err);
+    if (ok)
+        *out = arena_str(a, str_trim(buf_view(&b)));
+    else
+        err_wrap(err, "%s", prefix);
+    buf_deinit(&b);
+    return ok;
+}
+
 struct str send_url_join(struct arena *a, struct str base, struct str path)
 {
     while (base.n > 0 && base.p[base.n - 1] == '/')

@@ -5,12 +5,16 @@
  * time by SHA-256: this is a core, it has no random source. */
 #include "notify/receivers/email_config.h"
 
+#include "base/bytes.h"
 #include "crypto/hash.h"
 #include "http/smtp.h"
 #include "model/gotime.h"
 #include "notify/receivers/email_message.h"
 #include "notify/receivers/rows.h"
 #include "notify/send.h"
+#include "wire/base64.h"
+
+#include <inttypes.h>
 
 #define BOUNDARY_CHARS 60
 #define MESSAGE_ID     STR("Message-Id")
@@ -58,17 +62,14 @@ static bool write_headers(struct send_render *r, const struct email_config *c, s
     return true;
 }
 
-/* 64 hex digits that no other message has. */
-static struct str unique(struct send_attempt *at, const char *use)
+/* 32 bytes that no other message has. */
+static void unique(const struct send_attempt *at, const char *use, uint8_t out[SHA256_BYTES])
 {
-    struct buf seed = { 0 }, hex = { 0 };
+    struct buf seed = { 0 };
     buf_printf(&seed, "%s\n%lld.%d\n%.*s\n%.*s\n%p", use, (long long)at->now.s, (int)at->now.ns,
                STR_ARG(at->n->receiver), STR_ARG(at->n->group_key), at->config);
-    hash_sha256_hex(buf_view(&seed), &hex);
-    struct str s = arena_str(at->arena, buf_view(&hex));
+    hash_sha256(buf_view(&seed), out);
     buf_deinit(&seed);
-    buf_deinit(&hex);
-    return s;
 }
 
 static void local_time(struct send_attempt *at, struct str layout, struct buf *out)
@@ -92,9 +93,10 @@ static void write_own_headers(struct send_attempt *at, const struct email_config
                               struct buf *out)
 {
     if (!str_map_has(&c->headers, MESSAGE_ID)) {
-        struct str random = str_sub(unique(at, "id"), 0, 16);
-        buf_printf(out, "Message-Id: <%lld%09d.%.*s@%.*s>\r\n", (long long)at->now.s, (int)at->now.ns, STR_ARG(random),
-                   STR_ARG(at->env->hostname));
+        uint8_t random[SHA256_BYTES];
+        unique(at, "id", random);
+        buf_printf(out, "Message-Id: <%lld%09d.%" PRIu64 "@%.*s>\r\n", (long long)at->now.s, (int)at->now.ns,
+                   get_be64(random), STR_ARG(at->env->hostname));
     }
     if (c->threading.enabled)
         write_threading(at, c, out);
@@ -110,7 +112,12 @@ static bool build_message(struct send_attempt *at, const struct email_config *c,
     struct buf b = { 0 };
     struct email_part parts[2];
     size_t n = 0;
-    struct str boundary = str_sub(unique(at, "boundary"), 0, BOUNDARY_CHARS);
+    uint8_t random[SHA256_BYTES];
+    struct buf hex = { 0 };
+    unique(at, "boundary", random);
+    hex_encode(str_of((const char *)random, BOUNDARY_CHARS / 2), &hex);
+    struct str boundary = arena_str(at->arena, buf_view(&hex));
+    buf_deinit(&hex);
     bool ok = write_headers(r, c, &b, err);
     if (ok) {
         write_own_headers(at, c, boundary, &b);

@@ -80,14 +80,21 @@ static struct str error_detail(struct send_attempt *at, struct str body)
     return s;
 }
 
-static bool read_secret(struct send_attempt *at, struct str inline_, struct str file, const char *what, struct str *out,
-                        struct send_error *why)
+/* Upstream puts the token into its HTTP configuration. */
+static bool load(void *config, const struct receiver_env *env, struct arena *a, struct err *err)
+{
+    struct incidentio_config *c = config;
+    return receiver_load_secret(env, a, c->alert_source_token_file, "failed to read alert_source_token_file",
+                                &c->alert_source_token_loaded, err);
+}
+
+static bool find_url(struct send_attempt *at, const struct incidentio_config *c, struct str *url, struct send_error *why)
 {
     struct err err = { 0 };
-    *out = inline_;
-    if (inline_.n > 0 || file.n == 0 || send_read_file(at, file, true, out, &err))
+    *url = c->url;
+    if (c->url.n > 0 || c->url_file.n == 0 || send_read_file(at, c->url_file, true, url, &err))
         return true;
-    send_fail(why, SEND_REASON_OTHER, "read %s: %s", what, err.text);
+    send_fail(why, SEND_REASON_OTHER, "read url_file: %s", err.text);
     return false;
 }
 
@@ -105,9 +112,9 @@ static enum send_verdict step(struct send_attempt *at, const struct send_respons
     struct str body = build_body(at, &r, false);
     if (body.n > BODY_BYTES_MAX)
         body = build_body(at, &r, true);
-    if (!read_secret(at, c->url, c->url_file, "url_file", &url, why) ||
-        !read_secret(at, c->alert_source_token, c->alert_source_token_file, "alert_source_token_file", &token, why))
+    if (!find_url(at, c, &url, why))
         return SEND_FAIL;
+    token = c->alert_source_token.n > 0 ? c->alert_source_token : c->alert_source_token_loaded;
     send_post_json(at, next, url, body);
     if (token.n > 0)
         send_header(next, STR("Authorization"), arena_printf(at->arena, "Bearer %.*s", STR_ARG(token)));
@@ -116,4 +123,5 @@ static enum send_verdict step(struct send_attempt *at, const struct send_respons
     return SEND_REQUEST;
 }
 
-const struct receiver_row incidentio_row = { RECEIVER_ROW(RECEIVER_INCIDENTIO, incidentio, true), .step = step };
+const struct receiver_row incidentio_row = { RECEIVER_ROW(RECEIVER_INCIDENTIO, incidentio, true), .step = step,
+                                           .load = load };

@@ -8,6 +8,7 @@ struct incidentio_config {
     struct receiver_common common;
     struct str url, url_file;
     struct str alert_source_token, alert_source_token_file; /* secret */
+    struct str alert_source_token_loaded;                   /* what the file held when it was loaded */
     uint64_t max_alerts; /* 0: all */
     int64_t timeout_ns;  /* 0: none */
 };

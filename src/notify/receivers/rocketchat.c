@@ -123,23 +123,18 @@ static enum send_verdict judge(struct send_attempt *at, const struct send_respon
     return with_channel(at, why, SEND_FAIL);
 }
 
-/* The file wins where both are set. */
-static bool credential(struct send_attempt *at, struct str inline_, struct str file, const char *what, struct str *out,
-                       struct send_error *why)
+/* Upstream reads them with the configuration. */
+static bool load(void *config, const struct receiver_env *env, struct arena *a, struct err *err)
 {
-    struct err err = { 0 };
-    *out = inline_;
-    if (file.n == 0 || send_read_file(at, file, true, out, &err))
-        return true;
-    send_fail(why, SEND_REASON_OTHER, "could not read %s: %s", what, err.text);
-    return false;
+    struct rocketchat_config *c = config;
+    return receiver_load_secret(env, a, c->token_file, "could not read token_file", &c->token_loaded, err) &&
+           receiver_load_secret(env, a, c->token_id_file, "could not read token_id_file", &c->token_id_loaded, err);
 }
 
 static enum send_verdict step(struct send_attempt *at, const struct send_response *res, struct send_request *next,
                               struct send_error *why)
 {
     const struct rocketchat_config *c = at->config;
-    struct str token, user;
     if (res && !res->arrived)
         return send_no_answer(res, why, NULL, 0);
     if (res)
@@ -150,13 +145,11 @@ static enum send_verdict step(struct send_attempt *at, const struct send_respons
     struct str body = build_body(at, c, &r, m);
     if (r.failed)
         return send_template_failed(why, &r, "");
-    if (!credential(at, c->token, c->token_file, "token_file", &token, why) ||
-        !credential(at, c->token_id, c->token_id_file, "token_id_file", &user, why))
-        return SEND_FAIL;
     send_post_json(at, next, send_url_join(at->arena, c->api_url, STR("api/v1/chat.postMessage")), body);
-    send_header(next, STR("X-Auth-Token"), token);
-    send_header(next, STR("X-User-Id"), user);
+    send_header(next, STR("X-Auth-Token"), c->token_file.n > 0 ? c->token_loaded : c->token);
+    send_header(next, STR("X-User-Id"), c->token_id_file.n > 0 ? c->token_id_loaded : c->token_id);
     return SEND_REQUEST;
 }
 
-const struct receiver_row rocketchat_row = { RECEIVER_ROW(RECEIVER_ROCKETCHAT, rocketchat, false), .step = step };
+const struct receiver_row rocketchat_row = { RECEIVER_ROW(RECEIVER_ROCKETCHAT, rocketchat, false), .step = step,
+                                           .load = load };

@@ -19,6 +19,7 @@ struct rocketchat_config {
     struct receiver_common common;
     struct str api_url;
     struct str token_id, token_id_file, token, token_file; /* secrets; both of a pair may be set: the file is used */
+    struct str token_id_loaded, token_loaded;              /* what the files held when they were loaded */
     struct str channel, color, title, title_link, text;    /* (t) */
     struct rocketchat_field *fields;
     size_t fields_count;

@@ -111,6 +111,7 @@ static enum send_verdict send_message(struct send_attempt *at, const struct wech
     return SEND_REQUEST;
 }
 
+/* The token belongs to the integration: while it lasts, nothing that it was asked with is looked at again. */
 static enum send_verdict start(struct send_attempt *at, const struct wechat_config *c, struct send_request *next,
                                struct send_error *why)
 {
@@ -119,16 +120,18 @@ static enum send_verdict start(struct send_attempt *at, const struct wechat_conf
     struct str secret = c->api_secret;
     at->memory = m;
     send_render_init(&m->render, at, 0);
+    m->cache_key = arena_printf(at->arena, "wechat\n%p\n%.*s\n%.*s\n%.*s\n%.*s", at->config, STR_ARG(c->api_url),
+                                STR_ARG(c->corp_id), STR_ARG(c->api_secret), STR_ARG(c->api_secret_file));
+    struct str token = send_cache_get(at->cache, m->cache_key, at->now, TOKEN_AGE_MS);
+    if (token.n > 0)
+        return send_message(at, c, arena_str(at->arena, token), next, why);
     if (secret.n == 0 && !send_read_file(at, c->api_secret_file, true, &secret, &err))
         return send_fail(why, SEND_REASON_OTHER, "read api_secret_file: %s", err.text);
     m->secret = send_text(&m->render, secret);
     m->corp_id = send_text(&m->render, c->corp_id);
     if (m->render.failed)
         return send_template_failed(why, &m->render, "templating error: ");
-    m->cache_key = arena_printf(at->arena, "wechat\n%.*s\n%.*s\n%.*s", STR_ARG(c->api_url), STR_ARG(m->corp_id),
-                                STR_ARG(m->secret));
-    struct str token = send_cache_get(at->cache, m->cache_key, at->now, TOKEN_AGE_MS);
-    return token.n > 0 ? send_message(at, c, arena_str(at->arena, token), next, why) : ask_token(at, c, next);
+    return ask_token(at, c, next);
 }
 
 /* Its status is not looked at. */

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "notify/receivers/rocketchat_config.h"
 #include "unit/notify/receivers/drive.h"
 
 /* ---- slack ---- */
@@ -123,6 +124,25 @@ static void rocketchat_wants_success_and_prefers_files(void **state)
     assert_int_equal(drive_start(&d), SEND_REQUEST);
     assert_int_equal(drive_answer(&d, 200, "?"), SEND_RETRY);
     drive_end(&d);
+    drive_begin(&d, RECEIVER_ROCKETCHAT, "api_url: http://r/\nchannel: c\ntoken_file: /secret\ntoken_id_file: /secret\n", false);
+    d.env.read_file = NULL; /* they were read with the configuration */
+    assert_int_equal(drive_start(&d), SEND_REQUEST);
+    assert_str(header_of(&d, "X-Auth-Token"), "from file");
+    assert_str(header_of(&d, "X-User-Id"), "from file");
+    drive_end(&d);
+}
+
+static void a_secret_that_cannot_be_loaded_names_its_field(void **state)
+{
+    struct rocketchat_config c = { .token_file = STR("/nowhere") };
+    struct receiver_env env = { .read_file = drive_read_file };
+    struct err err = { 0 };
+    struct arena a;
+    (void)state;
+    arena_init(&a, ARENA_NO_LIMIT);
+    assert_false(receiver_rows[RECEIVER_ROCKETCHAT]->load(&c, &env, &a, &err));
+    assert_string_equal(err.text, "could not read token_file: open /nowhere: no such file or directory");
+    arena_deinit(&a);
 }
 
 static void telegram_judges_by_the_answer(void **state)
@@ -210,6 +230,9 @@ static void wechat_keeps_its_token_while_it_is_good(void **state)
     assert_int_equal(drive_answer(&d, 200, "{\"access_token\":\"T2\"}"), SEND_REQUEST);
     assert_int_equal(drive_answer(&d, 404, "x"), SEND_RETRY);
     assert_string_equal(d.why.err.text, "unexpected status code 404");
+    d.env.read_file = NULL; /* nothing is asked for while the token lasts */
+    assert_int_equal(drive_start(&d), SEND_REQUEST);
+    assert_str(d.next.url, "http://w/message/send?access_token=T2");
     d.at.now.s += 2 * 60 * 60 + 1;
     assert_int_equal(drive_start(&d), SEND_REQUEST);
     assert_str(d.next.method, "GET");
@@ -226,6 +249,7 @@ int main(void)
         cmocka_unit_test(mattermost_priorities_are_what_it_knows),
         cmocka_unit_test(mattermost_attachments_leave_the_text_on_top),
         cmocka_unit_test(rocketchat_wants_success_and_prefers_files),
+        cmocka_unit_test(a_secret_that_cannot_be_loaded_names_its_field),
         cmocka_unit_test(telegram_judges_by_the_answer),
         cmocka_unit_test(telegram_replaces_html_that_is_too_long),
         cmocka_unit_test(discord_leaves_bad_avatars_out),

@@ -69,6 +69,10 @@ static inline void drive_begin(struct drive *d, enum receiver_kind kind, const c
     d->renderer = template_renderer_new(d->set);
     d->cache = send_cache_new();
     d->env = (struct receiver_env){ .templates = d->set, .hostname = STR("host"), .read_file = drive_read_file };
+    const struct receiver_row *sender = receiver_rows[kind];
+    if (sender->load && !sender->load(config, &d->env, &d->arena, &err))
+        print_error("%s\n", err.text);
+    assert_int_equal(err.code, ERR_NONE);
     d->n = notification_new();
     struct notification_alert *v = arena_alloc_array(&d->n->arena, 2, sizeof *v);
     v[0] = (struct notification_alert){ drive_alert("a"), resolved };

@@ -189,6 +189,11 @@ static void incidentio_explains_refusals(void **state)
     assert_int_equal(drive_answer(&d, 404, "<html>"), SEND_FAIL);
     assert_string_equal(d.why.err.text, "unexpected status code 404");
     drive_end(&d);
+    drive_begin(&d, RECEIVER_INCIDENTIO, "url: http://i\nalert_source_token_file: /secret\n", false);
+    d.env.read_file = NULL; /* it was read with the configuration */
+    assert_int_equal(drive_start(&d), SEND_REQUEST);
+    assert_str(header_of(&d, "Authorization"), "Bearer from file");
+    drive_end(&d);
 }
 
 /* ---- sns ---- */
