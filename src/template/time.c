@@ -157,17 +157,37 @@ METHOD(time_local)
     return true;
 }
 
+/* A place that is no struct zone: its ref.n is 1, and ref.p a struct tval_time that is shown there. */
+static const struct tval_time *fixed_place(const struct tval *zone)
+{
+    return zone->v.ref.n == 1 ? zone->v.ref.p : NULL;
+}
+
 METHOD(time_in)
 {
     UNUSED_ARGS;
-    *out = in_zone(self, args[0].v.ref.p);
+    const struct tval_time *fixed = fixed_place(&args[0]);
+    if (!fixed) {
+        *out = in_zone(self, args[0].v.ref.p);
+        return true;
+    }
+    *out = tval_at_time(self->v.time.t, fixed->offset_s);
+    out->v.time.place = fixed->place;
+    out->v.time.in = fixed->in;
     return true;
 }
 
 METHOD(time_location)
 {
-    UNUSED_ARGS;
-    *out = tval_ref(&tval_zone_class, self->v.time.place == TVAL_PLACE_ZONE ? self->v.time.in : NULL, 0);
+    (void)args, (void)args_count, (void)err;
+    const struct tval_time *t = &self->v.time;
+    if (t->place == TVAL_PLACE_NAMED || (t->place == TVAL_PLACE_OFFSET && t->offset_s != 0)) {
+        struct tval_time *fixed = ARENA_NEW(c->arena, struct tval_time);
+        *fixed = *t;
+        *out = tval_ref(&tval_zone_class, fixed, 1);
+    } else {
+        *out = tval_ref(&tval_zone_class, t->place == TVAL_PLACE_ZONE ? t->in : NULL, 0);
+    }
     return true;
 }
 
@@ -539,9 +559,14 @@ static void weekday_string(const struct tval *self, struct buf *out)
     named(out, i >= 0 && i <= 6 ? go_weekday_name((int)i) : STR_EMPTY, "Weekday", i);
 }
 
+/* An offset without a name has an empty one. */
 static void zone_string(const struct tval *self, struct buf *out)
 {
-    buf_str(out, zone_name(self->v.ref.p));
+    const struct tval_time *fixed = fixed_place(self);
+    if (!fixed)
+        buf_str(out, zone_name(self->v.ref.p));
+    else if (fixed->place == TVAL_PLACE_NAMED)
+        buf_c(out, fixed->in);
 }
 
 static const struct tval_method string_method[] = { { STR_INIT("String"), "", time_text } };

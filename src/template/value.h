@@ -120,7 +120,7 @@ extern const struct tval_class tval_duration_class; /* time.Duration, a TVAL_INT
 extern const struct tval_class tval_month_class;    /* time.Month, a TVAL_INT */
 extern const struct tval_class tval_weekday_class;  /* time.Weekday, a TVAL_INT */
 extern const struct tval_class tval_time_class;     /* time.Time */
-extern const struct tval_class tval_zone_class;     /* *time.Location; ref.p is a struct zone, NULL for UTC */
+extern const struct tval_class tval_zone_class;     /* *time.Location; ref.p is a struct zone, NULL for UTC (time.c has others) */
 extern const struct tval_class tval_strs_class;     /* []string; ref.p is a struct str[] */
 extern const struct tval_class tval_list_class;     /* []interface {}; ref.p is a struct tval[] */
 extern const struct tval_class tval_dict_class;     /* map[string]interface {}; ref.p is a struct tval_entry[] by key */

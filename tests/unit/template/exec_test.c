@@ -115,6 +115,26 @@ static void trim_marks_remove_space_around_actions(void **state)
     CHECK_TEXTS(rows, &run);
 }
 
+static void a_time_knows_its_location(void **state)
+{
+    (void)state;
+    static const struct label names[] = { { STR_INIT("a"), STR_INIT("1") } };
+    struct tval_entry places[] = {
+        { STR("L"), tval_labels((struct labels){ names, 1 }) },
+        { STR("T"), tval_at_time((struct wire_time){ 1709287200, 0 }, 0) },
+        { STR("Z"), tval_at_time((struct wire_time){ 1709287200, 0 }, 7200) },
+    };
+    struct template_run at = { .data = DATA(places) };
+    static const struct rendering rows[] = {
+        { "<{{ .T.Location }}>", "<UTC>", NULL },
+        { "<{{ .Z.Location }}>", "<>", NULL }, /* an offset has no name in Go either */
+        { "{{ .T.In .Z.Location }}", "2024-03-01 12:00:00 +0200 +0200", NULL },
+        { "{{ .Z.In .T.Location }}", "2024-03-01 10:00:00 +0000 UTC", NULL },
+        { "<{{ .Z.Location.String }}>", "<>", NULL },
+    };
+    CHECK_TEXTS(rows, &at);
+}
+
 static void and_or_stop_early_and_return_operands(void **state)
 {
     (void)state;
@@ -163,6 +183,7 @@ int main(void)
         cmocka_unit_test(failures_name_place_and_node),
         cmocka_unit_test(parse_errors_name_the_line),
         cmocka_unit_test(trim_marks_remove_space_around_actions),
+        cmocka_unit_test(a_time_knows_its_location),
         cmocka_unit_test(and_or_stop_early_and_return_operands),
         cmocka_unit_test(comparisons_refuse_mixed_kinds),
         cmocka_unit_test(output_before_a_failure_stays),
