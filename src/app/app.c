@@ -696,7 +696,8 @@ static bool serve(struct app *a, struct err *err)
 
 static void wait_for_attempts(struct app *a)
 {
-    for (int64_t waited = 0; waited < DRAIN_MS && send_thread_in_flight(a->send) > 0; waited += IN_FLIGHT_POLL_MS)
+    const mono_ms end = mono_add(clock_mono(), DRAIN_MS);
+    while (send_thread_in_flight(a->send) > 0 && mono_before(clock_mono(), end))
         loop_turn(a->loop, IN_FLIGHT_POLL_MS);
 }
 

@@ -226,8 +226,14 @@ static void ring_remove(struct http_client *c, struct host_queue *h)
 
 static void show(struct http_client *c)
 {
-    gauge_set(&c->stats.waiting, (double)c->waiting);
+    gauge_set(&c->stats.waiting, (double)(c->waiting + c->held_back));
     gauge_set(&c->stats.connections, (double)c->active);
+}
+
+void http_client_held_back(struct http_client *c, size_t n)
+{
+    c->held_back = n;
+    show(c);
 }
 
 static void host_leave(struct http_client *c, struct host_queue *h)

@@ -82,6 +82,8 @@ struct http_call {
     struct http_call_state *state; /* the client's */
 };
 void http_client_send(struct http_client *c, struct http_call *call); /* done is never called from within */
+/* Requests that their owner holds back because others of his still wait here: counted as waiting, that is all. */
+void http_client_held_back(struct http_client *c, size_t n);
 void http_client_cancel(struct http_client *c, struct http_call *call); /* done is not called; fine if not under way */
 
 #endif

@@ -96,6 +96,7 @@ struct http_client {
     CURLM *multi;
     struct loop_timer curl_timer, start_timer, window_timer;
     bool in_curl;
+    size_t held_back; /* by their owner */
     struct http_client_stats stats;
     unsigned connections_max;
     struct str user_agent;

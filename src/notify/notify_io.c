@@ -71,6 +71,7 @@ struct notify_io {
     struct smtp_client *smtp;
     struct map64 running; /* by attempt id */
     struct map64 lines;   /* by the address of the integration's configuration */
+    size_t standing;      /* in all lines */
     struct cached_renderer renderers[RENDERERS_MAX];
     uint64_t clock;
     struct send_cache *cache;
@@ -239,6 +240,8 @@ static void begin(struct running *r)
 
 static void unlink_waiting(struct line *l, struct running *r)
 {
+    struct notify_io *io = r->io;
+    http_client_held_back(io->http, --io->standing);
     *(r->prev ? &r->prev->next : &l->head) = r->next;
     *(r->next ? &r->next->prev : &l->last) = r->prev;
     r->prev = r->next = NULL;
@@ -292,6 +295,7 @@ static void join_line(struct running *r)
     r->prev = l->last;
     *(l->last ? &l->last->next : &l->head) = r;
     l->last = r;
+    http_client_held_back(io->http, ++io->standing);
     move_line(io, l);
 }
 

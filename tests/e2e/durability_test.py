@@ -149,6 +149,11 @@ def what_was_acknowledged_survives_kill_9():
 
 # ---- alerts and notifications across a restart ----
 
+def all_is_written(server):
+    """What was sent is in the log: records are written in order, and a silence is acknowledged when its own is synced."""
+    post_silence(server.port, silence({"n": "barrier"}, comment="barrier", ends=FAR))
+
+
 def alerts_come_back_as_they_were():
     for end in (Process.stop, Process.kill):
         server = Server(QUIET)
@@ -171,6 +176,7 @@ def a_resolution_while_the_process_was_dead_is_still_told():
         post_alerts(server.port, alert("ByItself", ends=soon), alert("Returns", ends=soon), alert("BySender", ends=FAR))
         wait_for("three firing calls", lambda: len(sink.calls) == 3)
         wait_for("all are logged", lambda: samples(server.port)['alertmanager_notifications_total{integration="webhook"}'] == 3)
+        all_is_written(server)
         end(server)
         time.sleep(max(0.0, soon - time.time()) + 0.2)  # two of them run out while nobody listens
         again = Server(config, storage=server.folder)
@@ -191,6 +197,7 @@ def a_thousand_firing_alerts_and_a_downtime_tell_only_what_changed():
         post_alerts(server.port, *batch[i:i + 100])
     wait_for("a thousand calls", lambda: len(sink.calls) == 1000, 60)
     wait_for("all are logged", lambda: samples(server.port)['alertmanager_notifications_total{integration="webhook"}'] == 1000)
+    all_is_written(server)
     server.kill()
     time.sleep(1)
     again = Server(GROUPED % sink.url, storage=server.folder)
