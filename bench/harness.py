@@ -22,7 +22,7 @@ def free_port():
 class Peer:
     """One server under measurement. `kind` is am, prom or tocsin."""
 
-    def __init__(self, binary, name, argv, ready="/-/ready"):
+    def __init__(self, binary, name, argv, ready="/-/ready", wait=60):
         self.name, self.folder = name, tempfile.mkdtemp(prefix="tocsin-bench-")
         self.port = free_port()
         text = [a.format(folder=self.folder, port=self.port) for a in argv]
@@ -39,7 +39,7 @@ class Peer:
         os.close(started)
         os.close(tell)
         self.ready_ms = None
-        end = time.monotonic() + 60
+        end = time.monotonic() + wait
         while time.monotonic() < end:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1) as s:

@@ -4,6 +4,7 @@
  *     tsdb replay DIR THREADS        open what is there, log and all
  *     tsdb query DIR                 open, select, read
  *     tsdb decode SERIES             decode chunks that lie in the cache
+ *     tsdb send PORT SERIES SCRAPES  the same load as remote write to a server on this machine
  *
  * One line a figure: name, value. bench/tsdb.py runs it beside the real peer.
  *
@@ -15,10 +16,15 @@
 #include "io/fs_posix.h"
 #include "tsdb/chunkenc/xor_int.h"
 #include "tsdb/tsdb.h"
+#include "wire/pb.h"
+#include "wire/snappy.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -303,6 +309,79 @@ static void decode(struct bench *b, size_t series)
     mem_free(n);
 }
 
+/* ---- remote write ---- */
+
+struct client {
+    int fd;
+    struct buf message, body, request;
+    struct arena arena;
+};
+
+static void put_series(struct bench *b, struct client *c, size_t i, int64_t t)
+{
+    struct labels ls;
+    make_labels(&c->arena, i, &ls);
+    size_t series = pb_begin(&c->message, 1);
+    for (size_t k = 0; k < ls.n; k++) {
+        size_t label = pb_begin(&c->message, 1);
+        pb_write_str(&c->message, 1, ls.v[k].name);
+        pb_write_str(&c->message, 2, ls.v[k].value);
+        pb_end(&c->message, label);
+    }
+    b->values[i] = next_value(b, i);
+    size_t sample = pb_begin(&c->message, 2);
+    pb_write_f64(&c->message, 1, b->values[i]);
+    pb_write_i64(&c->message, 2, t);
+    pb_end(&c->message, sample);
+    pb_end(&c->message, series);
+}
+
+static void post(struct client *c)
+{
+    char answer[4096];
+    buf_reset(&c->body);
+    snappy_encode(buf_view(&c->message), &c->body);
+    buf_reset(&c->request);
+    buf_printf(&c->request,
+               "POST /api/v1/write HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: snappy\r\n"
+               "Content-Type: application/x-protobuf\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: %zu\r\n\r\n",
+               c->body.n);
+    buf_str(&c->request, buf_view(&c->body));
+    for (size_t at = 0; at < c->request.n;) {
+        ssize_t n = write(c->fd, c->request.p + at, c->request.n - at);
+        if (n <= 0)
+            die("send", &(struct err){ .text = "connection lost" });
+        at += (size_t)n;
+    }
+    ssize_t n = read(c->fd, answer, sizeof answer - 1); /* 204 and a few headers: one piece */
+    if (n < 12 || memcmp(answer + 9, "204", 3) != 0) {
+        answer[n > 0 ? n : 0] = 0;
+        fprintf(stderr, "send: %s\n", answer);
+        exit(1);
+    }
+}
+
+static void send_all(struct bench *b, size_t port, size_t series, size_t scrapes)
+{
+    struct client c = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    if (c.fd < 0 || connect(c.fd, (const struct sockaddr *)&to, sizeof to) != 0)
+        die("connect", &(struct err){ .text = "no server" });
+    arena_init(&c.arena, ARENA_NO_LIMIT);
+    b->values = mem_alloc_array(series, sizeof *b->values);
+    rng_seed(&b->rng, 1);
+    for (size_t s = 0; s < scrapes; s++) {
+        for (size_t from = 0; from < series; from += TARGET) {
+            buf_reset(&c.message);
+            arena_reset(&c.arena);
+            for (size_t i = from; i < from + TARGET && i < series; i++)
+                put_series(b, &c, i, b->start + (int64_t)s * STEP_MS + (int64_t)(from / TARGET % STEP_MS));
+            post(&c);
+        }
+    }
+    close(c.fd);
+}
+
 int main(int argc, char **argv)
 {
     static struct bench b;
@@ -317,8 +396,12 @@ int main(int argc, char **argv)
         queries(&b, argv[2]);
     else if (strcmp(what, "decode") == 0 && argc == 3)
         decode(&b, number(argv[2]));
+    else if (strcmp(what, "send") == 0 && argc == 5)
+        send_all(&b, number(argv[2]), number(argv[3]), number(argv[4]));
     else
-        return fprintf(stderr, "usage: tsdb fill DIR SERIES SCRAPES | replay DIR THREADS | query DIR | decode SERIES\n"), 2;
+        return fprintf(stderr, "usage: tsdb fill DIR SERIES SCRAPES | replay DIR THREADS | query DIR | decode SERIES |\n"
+                               "            send PORT SERIES SCRAPES\n"),
+               2;
     fflush(stdout);
     _exit(0);
 }

@@ -151,13 +151,14 @@ def tier_tsan(totals, opt):
     run_all(totals, [("tsan_" + n, [os.path.join(folder, "unit", n)]) for n in names], 300, JOBS)
 
 
-# Simulations: (program, arguments in CI, arguments with --long), release, and fewer seeds under ASan.
+# Simulations: program[:variant] -> arguments in CI, with --long, and of the fewer seeds under ASan.
 SIMULATIONS = {
     "sim_dispatch_sim": (["--seeds", "10000"], ["--seeds", "50000"], ["--seeds", "300"]),
     "sim_mesh_sim": (["--nodes", "5", "--seeds", "2000"], ["--nodes", "5", "--seeds", "10000"], ["--nodes", "5", "--seeds", "50"]),
     # About one seed in a thousand still doubles a notification (0x342 0x3f9 0x5ec 0x78c 0xfe5): --long shows them all.
     "sim_cluster_sim": (["--seeds", "800"], ["--seeds", "30000"], ["--seeds", "300"]),
-    "sim_tsdb_model": (["--seeds", "20"], ["--seeds", "200"], ["--seeds", "3"]),
+    "sim_tsdb_model": (["--seeds", "20"], ["--seeds", "20", "--ops", "100000"], ["--seeds", "3"]),
+    "sim_tsdb_model:cuts": (["--cuts", "--seeds", "4"], ["--cuts", "--seeds", "100"], ["--cuts", "--seeds", "1"]),
 }
 
 
@@ -169,11 +170,12 @@ def tier_sim(totals, opt):
         name = os.path.basename(path)
         if name not in known:
             continue
-        short, long, asan = SIMULATIONS.get(name, ([], [], []))
-        programs.append((name, [path] + (long if opt.long else short)))
         under_asan = os.path.join(dev, "sim", name)
-        if os.path.exists(under_asan):
-            programs.append((name + " (asan)", [under_asan] + asan))
+        for key in [k for k in SIMULATIONS if k.split(":")[0] == name] or [name]:
+            short, long, asan = SIMULATIONS.get(key, ([], [], []))
+            programs.append((key, [path] + (long if opt.long else short)))
+            if os.path.exists(under_asan):
+                programs.append((key + " (asan)", [under_asan] + asan))
     run_all(totals, [p for p in programs if wanted(p[0], opt.names)], 3600 if opt.long else 600, JOBS)
 
 

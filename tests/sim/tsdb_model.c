@@ -1,7 +1,10 @@
 /* The TSDB against a model that is too simple to be wrong: random batches in order and out of order, floats and
  * histograms, queries, deletions, maintenance, full disks, clean stops, kills and power cuts, on files in memory.
  *
- *     tsdb_model [--seeds N] [--seed S] [--ops N] [--trace]
+ *     tsdb_model [--seeds N] [--seed S] [--ops N] [--cuts] [--trace]
+ *
+ * With --cuts a seed is a short scenario that is run once for every write, sync, rename and the like that it makes, and
+ * stops dead at that one: by turns the process was killed, or the power went.
  *
  * Checked:
  *   kept     after a kill every sample of a commit that returned is there; after a power cut what is there was written
@@ -28,6 +31,8 @@ enum { SERIES = 14, HISTOGRAMS_FROM = 11, BATCH_MAX = 40, VALUES_MAX = 4, VIEWS_
 #define MINUTE_MS INT64_C(60000)
 #define BLOCK     (20 * MINUTE_MS)
 #define WINDOW    (15 * MINUTE_MS)
+#define RETENTION (24 * BLOCK) /* what is older is not looked at */
+#define CUT_OPS   45
 
 /* ---- the model ---- */
 
@@ -66,6 +71,7 @@ struct sim {
     bool ooo;
     struct view views[VIEWS_MAX];
     uint64_t power_cuts, kills, checks;
+    uint64_t stop_at; /* the machine stops at this change of files; 0: it does not */
 };
 
 static void fail(struct sim *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -75,10 +81,23 @@ static void fail(struct sim *s, const char *fmt, ...)
     va_start(ap, fmt);
     printf("FAIL at op %llu: ", (unsigned long long)s->op);
     vprintf(fmt, ap);
-    printf("\nreplay: tsdb_model --seed 0x%llx\n", (unsigned long long)s->seed);
+    printf("\nreplay: tsdb_model --seed 0x%llx", (unsigned long long)s->seed);
+    if (s->stop_at)
+        printf(" --cuts (stopping at %llu)", (unsigned long long)s->stop_at);
+    printf("\n");
     va_end(ap);
     fflush(stdout);
     abort();
+}
+
+static bool stopped(const struct sim *s)
+{
+    return s->stop_at && memfs_ops(s->m) >= s->stop_at;
+}
+
+static int64_t horizon(const struct sim *s)
+{
+    return s->now - RETENTION;
 }
 
 static size_t place(const struct model_series *m, int64_t t)
@@ -138,6 +157,7 @@ static void open_db(struct sim *s)
         .dir = STR("data"),
         .block_ms = BLOCK,
         .block_max_ms = BLOCK * 9,
+        .retention_ms = RETENTION,
         .out_of_order_ms = s->ooo ? WINDOW : 0,
         .out_of_order_chunk = 6,
         .wal_segment_bytes = 65536,
@@ -145,8 +165,12 @@ static void open_db(struct sim *s)
         .snapshot_on_shutdown = s->seed & 1,
         .seed = rng_u64(&s->rng),
     };
-    if (!tsdb_open(&o, s->now, &s->db, &err))
-        fail(s, "does not open: %s", err.text);
+    if (!tsdb_open(&o, s->now, &s->db, &err)) {
+        s->db = NULL;
+        if (!stopped(s))
+            fail(s, "does not open: %s", err.text);
+        return;
+    }
     for (size_t i = 0; i < SERIES; i++) {
         s->refs[i] = 0;
         s->series[i].surely_open = false;
@@ -190,7 +214,7 @@ static void compare_point(struct sim *s, size_t k, const struct model_series *m,
 static void compare_series(struct sim *s, size_t k, const struct model_series *m, const struct columns *c, int64_t mint,
                            int64_t maxt, bool after_cut)
 {
-    size_t i = 0, j = 0, at = place(m, mint);
+    size_t i = 0, j = 0, at = place(m, mint > horizon(s) ? mint : horizon(s));
     while (i < c->n || j < c->hn) {
         bool is_float = j == c->hn || (i < c->n && c->t[i] < c->ht[j]);
         int64_t t = is_float ? c->t[i] : c->ht[j];
@@ -198,6 +222,11 @@ static void compare_series(struct sim *s, size_t k, const struct model_series *m
             fail(s, "series %zu: %lld is out of the range asked for", k, (long long)t);
         if (is_float && i > 0 && c->t[i - 1] >= t)
             fail(s, "series %zu: times do not ascend at %lld", k, (long long)t);
+        if (t < horizon(s)) {
+            i += is_float;
+            j += !is_float;
+            continue;
+        }
         double v = is_float ? c->v[i] : is_stale_nan(c->h[j]->sum) ? stale_nan() : c->h[j]->count;
         compare_point(s, k, m, t, v, after_cut);
         for (; at < m->n && m->v[at].t < t; at++) {
@@ -298,10 +327,11 @@ static void rebase(struct sim *s)
         columns_reset(&c);
         if (!series_read(x, INT64_MIN, INT64_MAX, &c, &err))
             fail(s, "read: %s", err.text);
-        for (size_t i = 0; i < c.n; i++)
-            point_at(&s->series[k], c.t[i], true)->must = true;
-        for (size_t i = 0; i < c.hn; i++)
-            point_at(&s->series[k], c.ht[i], true)->must = true;
+        for (size_t i = 0; i < c.n + c.hn; i++) {
+            int64_t t = i < c.n ? c.t[i] : c.ht[i - c.n];
+            if (t >= horizon(s))
+                point_at(&s->series[k], t, true)->must = true;
+        }
     }
     columns_deinit(&c);
     querier_close(q);
@@ -371,6 +401,12 @@ static void expect(struct sim *s, const struct given *g)
         p->may = true;
 }
 
+static void unsure(struct point *p)
+{
+    p->must = p->gone = false;
+    p->may = true;
+}
+
 static double random_value(struct sim *s, size_t k)
 {
     if (rng_below(&s->rng, 40) == 0)
@@ -408,10 +444,15 @@ static void op_append(struct sim *s, bool may_fail)
         return;
     }
     bool ok = append_commit(a, &err);
-    if (!ok && !may_fail)
+    if (!ok && !may_fail && !stopped(s))
         fail(s, "commit: %s", err.text);
-    for (size_t i = 0; ok && i < n; i++)
+    for (size_t i = 0; (ok || stopped(s)) && i < n; i++) {
+        const struct point *p = point_at(&s->series[given[i].k], given[i].t, false);
+        bool had = p && p->must;
         expect(s, &given[i]);
+        if (stopped(s) && !had) /* it was taken, or written, or neither */
+            unsure(point_at(&s->series[given[i].k], given[i].t, true));
+    }
 }
 
 static void op_query(struct sim *s)
@@ -501,7 +542,7 @@ static void op_delete(struct sim *s)
     struct matchers ms = { &v, 1 };
     size_t k = rng_below(&s->rng, SERIES);
     int64_t mint = s->now - (int64_t)rng_below(&s->rng, 5 * BLOCK), maxt = mint + (int64_t)rng_below(&s->rng, BLOCK);
-    if (!matcher_init(&v, MATCH_EQ, STR("i"), s->labels[k][1].value, &err) || !tsdb_delete(s->db, &ms, 1, mint, maxt, &err))
+    if (!matcher_init(&v, MATCH_EQ, STR("i"), s->labels[k][1].value, &err) || (!tsdb_delete(s->db, &ms, 1, mint, maxt, &err) && !stopped(s)))
         fail(s, "delete: %s", err.text);
     matcher_deinit(&v);
     for (size_t i = 0; i < SERIES; i++) {
@@ -514,23 +555,36 @@ static void op_delete(struct sim *s)
             p->must = false;
             /* Out-of-order data of the head is not deleted; what is not the series' in-order past may be such. */
             p->may = s->ooo;
+            if (stopped(s))
+                unsure(p);
         }
         if (maxt > m->deleted_to)
             m->deleted_to = maxt;
     }
 }
 
+static void forget_old(struct sim *s, struct model_series *m)
+{
+    size_t n = place(m, horizon(s));
+    if (n == 0)
+        return;
+    memmove(m->v, m->v + n, (m->n - n) * sizeof *m->v);
+    m->n -= n;
+}
+
 static void op_maintain(struct sim *s)
 {
     tsdb_maintain(s->db, s->now, NULL);
-    for (size_t k = 0; k < SERIES; k++)
+    for (size_t k = 0; k < SERIES; k++) {
         s->series[k].surely_open = false;
+        forget_old(s, &s->series[k]);
+    }
 }
 
 static void op_clean(struct sim *s)
 {
     struct err err = { 0 };
-    if (!tsdb_clean_tombstones(s->db, s->now, &err))
+    if (!tsdb_clean_tombstones(s->db, s->now, &err) && !stopped(s))
         fail(s, "clean: %s", err.text);
 }
 
@@ -539,7 +593,8 @@ static void op_restart(struct sim *s)
     close_views(s);
     tsdb_close(s->db);
     open_db(s);
-    check_range(s, INT64_MIN, INT64_MAX, false);
+    if (s->db)
+        check_range(s, INT64_MIN, INT64_MAX, false);
 }
 
 /* Nothing is written any more; what was written is still there. */
@@ -605,61 +660,119 @@ static void op_append_well(struct sim *s)
     op_append(s, false);
 }
 
-static const struct {
+struct operation {
     uint64_t weight;
     const char *name;
     void (*run)(struct sim *s);
-} operations[] = {
+};
+static const struct operation operations[] = {
     { 120, "append", op_append_well }, { 20, "query", op_query },         { 10, "select", op_select_one },
     { 10, "open view", op_open_view }, { 10, "check view", op_check_view }, { 14, "maintain", op_maintain },
     { 4, "delete", op_delete },        { 2, "clean", op_clean },          { 2, "restart", op_restart },
     { 3, "kill", op_kill },            { 2, "power cut", op_power_cut },  { 2, "full disk", op_full_disk },
     { 1, "gap", op_gap },
 };
+static const struct operation cut_operations[] = {
+    { 60, "append", op_append_well }, { 12, "gap", op_gap },       { 20, "maintain", op_maintain }, { 5, "delete", op_delete },
+    { 3, "clean", op_clean },         { 4, "restart", op_restart }, { 5, "open view", op_open_view },
+};
 static bool trace;
 
-static void step(struct sim *s)
+static void step(struct sim *s, const struct operation *of, size_t n)
 {
     uint64_t total = 0, pick;
-    for (size_t i = 0; i < ARRAY_LEN(operations); i++)
-        total += operations[i].weight;
+    for (size_t i = 0; i < n; i++)
+        total += of[i].weight;
     pick = rng_below(&s->rng, total);
     s->op++;
-    for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
-        if (pick < operations[i].weight) {
+    for (size_t i = 0; i < n; i++) {
+        if (pick < of[i].weight) {
             if (trace)
-                printf("%llu %s now=%lld\n", (unsigned long long)s->op, operations[i].name, (long long)s->now);
-            operations[i].run(s);
+                printf("%llu %s now=%lld\n", (unsigned long long)s->op, of[i].name, (long long)s->now);
+            of[i].run(s);
             return;
         }
-        pick -= operations[i].weight;
+        pick -= of[i].weight;
     }
+}
+
+static void begin(struct sim *s, uint64_t seed, uint64_t stop_at)
+{
+    static char names[SERIES][16], numbers[SERIES][16];
+    *s = (struct sim){ .seed = seed, .now = INT64_C(1700000000000), .stop_at = stop_at };
+    rng_seed(&s->rng, seed);
+    s->m = memfs_new();
+    s->ooo = seed % 3 != 0;
+    for (size_t k = 0; k < SERIES; k++) {
+        snprintf(names[k], sizeof names[k], "m%zu", k % 4);
+        snprintf(numbers[k], sizeof numbers[k], "%zu", k);
+        s->labels[k][0] = (struct label){ STR("__name__"), str_c(names[k]) };
+        s->labels[k][1] = (struct label){ STR("i"), str_c(numbers[k]) };
+        s->labels[k][2] = (struct label){ STR("job"), STR("sim") };
+        s->series[k].deleted_to = INT64_MIN;
+    }
+    if (stop_at)
+        memfs_set_faults(s->m, &(struct memfs_faults){ .stop_after_ops = stop_at });
+    open_db(s);
+}
+
+static void end(struct sim *s)
+{
+    check_range(s, INT64_MIN, INT64_MAX, false);
+    close_views(s);
+    tsdb_close(s->db);
+    memfs_free(s->m);
+    for (size_t k = 0; k < SERIES; k++)
+        mem_free(s->series[k].v);
 }
 
 static void run(uint64_t seed, uint64_t ops)
 {
-    struct sim s = { .seed = seed, .now = INT64_C(1700000000000) };
-    static char names[SERIES][16], numbers[SERIES][16];
-    rng_seed(&s.rng, seed);
-    s.m = memfs_new();
-    s.ooo = seed % 3 != 0;
-    for (size_t k = 0; k < SERIES; k++) {
-        snprintf(names[k], sizeof names[k], "m%zu", k % 4);
-        snprintf(numbers[k], sizeof numbers[k], "%zu", k);
-        s.labels[k][0] = (struct label){ STR("__name__"), str_c(names[k]) };
-        s.labels[k][1] = (struct label){ STR("i"), str_c(numbers[k]) };
-        s.labels[k][2] = (struct label){ STR("job"), STR("sim") };
-        s.series[k].deleted_to = INT64_MIN;
-    }
-    open_db(&s);
+    struct sim s;
+    begin(&s, seed, 0);
     while (s.op < ops)
-        step(&s);
-    check_range(&s, INT64_MIN, INT64_MAX, false);
-    close_views(&s);
-    tsdb_close(s.db);
-    memfs_free(s.m);
-    for (size_t k = 0; k < SERIES; k++)
-        mem_free(s.series[k].v);
+        step(&s, operations, ARRAY_LEN(operations));
+    end(&s);
+}
+
+/* A scenario that stops at its stop_at-th change of files and goes on after that; how many changes there were. */
+static uint64_t run_cut(uint64_t seed, uint64_t stop_at)
+{
+    struct sim s;
+    begin(&s, seed, stop_at);
+    while (s.op < CUT_OPS && !stopped(&s))
+        step(&s, cut_operations, ARRAY_LEN(cut_operations));
+    uint64_t changes = memfs_ops(s.m);
+    if (stopped(&s)) {
+        bool power = stop_at % 2;
+        close_views(&s);
+        if (s.db)
+            tsdb_close(s.db);
+        s.stop_at = 0;
+        if (power)
+            memfs_crash(s.m, stop_at % 3 ? &s.rng : NULL);
+        else
+            memfs_set_faults(s.m, NULL);
+        open_db(&s);
+        check_range(&s, INT64_MIN, INT64_MAX, power);
+        if (power)
+            rebase(&s);
+        while (s.op < CUT_OPS + 12)
+            step(&s, cut_operations, ARRAY_LEN(cut_operations));
+        op_restart(&s);
+    }
+    end(&s);
+    return changes;
+}
+
+static void run_cuts(uint64_t seed)
+{
+    uint64_t changes = run_cut(seed, 0);
+    for (uint64_t at = 1; at <= changes; at++) {
+        if (trace)
+            printf("stop at %llu of %llu\n", (unsigned long long)at, (unsigned long long)changes);
+        run_cut(seed, at);
+    }
 }
 
 static uint64_t number_after(int argc, char **argv, const char *flag, uint64_t fallback)
@@ -676,9 +789,12 @@ int main(int argc, char **argv)
 {
     uint64_t seeds = number_after(argc, argv, "--seeds", 30), first = number_after(argc, argv, "--seed", 0);
     uint64_t ops = number_after(argc, argv, "--ops", 600);
+    bool cuts = false;
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     for (int i = 1; i < argc; i++)
         trace |= strcmp(argv[i], "--trace") == 0;
+    for (int i = 1; i < argc; i++)
+        cuts |= strcmp(argv[i], "--cuts") == 0;
     if (null >= 0 && !trace)
         log_set_fd(null);
     if (first)
@@ -688,7 +804,10 @@ int main(int argc, char **argv)
     for (uint64_t seed = first; seed < first + seeds; seed++) {
         printf("seed=0x%llx\n", (unsigned long long)seed);
         fflush(stdout);
-        run(seed, ops);
+        if (cuts)
+            run_cuts(seed);
+        else
+            run(seed, ops);
     }
     printf("%llu passed, 0 failed, 0 skipped\n", (unsigned long long)seeds);
     return 0;

@@ -1,0 +1,121 @@
+"""./dev bench tsdb: the store of samples, by itself and beside Debian's Prometheus.
+
+Memory, appending and decoding are asked of the store alone (bench/tsdb.c). Replay and compaction are the same directory
+given to both servers, which read each other's files; remote write is the same requests to both. CPU seconds are what to
+trust on a busy machine."""
+import glob
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+from harness import Peer, show
+
+FLAGS = ["--config.file={folder}/prometheus.yml", "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:{port}",
+         "--log.level=error"]
+
+
+def tool(opt):
+    subprocess.run(["ninja", "--quiet", "-C", opt.bin, "bench_tsdb"], check=True)
+    return os.path.join(opt.bin, "bench", "bench_tsdb")
+
+
+def figures(program, *words):
+    out = subprocess.run([program, *map(str, words)], check=True, capture_output=True, text=True).stdout
+    return {k: float(v) for k, v in (line.split() for line in out.splitlines())}
+
+
+def server(binary, name, data, *flags, wait=600):
+    folder = tempfile.mkdtemp(prefix="tocsin-bench-conf-")
+    with open(os.path.join(folder, "prometheus.yml"), "w", encoding="ascii") as f:
+        f.write("global: {}\n")
+    argv = [a.replace("{folder}", folder) for a in FLAGS] + [f"--storage.tsdb.path={data}", *flags]
+    peer = Peer(binary, name, argv, wait=wait)
+    shutil.rmtree(folder)
+    return peer
+
+
+def tree_bytes(folder):
+    return sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(folder) for f in files)
+
+
+def replay(binary, name, data):
+    """CPU, wall seconds, peak MiB of exec -> ready on a copy of the directory."""
+    own = shutil.copytree(data, tempfile.mkdtemp(prefix="tocsin-bench-data-"), dirs_exist_ok=True)
+    peer = server(binary, name, own)
+    out = peer.cpu(), peer.ready_ms / 1000, peer.memory()[2]
+    peer.stop()
+    shutil.rmtree(own)
+    return out
+
+
+def compaction(binary, name, data):
+    """CPU from ready until the head's first block is written and the log is cut, bytes a sample of that block."""
+    own = shutil.copytree(data, tempfile.mkdtemp(prefix="tocsin-bench-data-"), dirs_exist_ok=True)
+    peer = server(binary, name, own)
+    before, end = peer.cpu(), time.monotonic() + 600
+    while not glob.glob(own + "/*/meta.json") and time.monotonic() < end:
+        time.sleep(0.2)
+    last = -1.0
+    while peer.cpu() - last > 0.02 and time.monotonic() < end: # until it has nothing left to do
+        last = peer.cpu()
+        time.sleep(3)
+    cpu = peer.cpu() - before
+    peer.stop()
+    block = os.path.dirname(sorted(glob.glob(own + "/*/meta.json"))[0])
+    with open(block + "/meta.json", encoding="ascii") as f:
+        samples = json.load(f)["stats"]["numSamples"]
+    each = tree_bytes(block) / samples
+    shutil.rmtree(own)
+    return cpu, each
+
+
+def remote_write(binary, name, program, series, scrapes):
+    """Resident bytes a series at the end, CPU seconds a million samples."""
+    own = tempfile.mkdtemp(prefix="tocsin-bench-data-")
+    peer = server(binary, name, own, "--web.enable-remote-write-receiver")
+    subprocess.run([program, "send", str(peer.port), str(series), str(scrapes)], check=True)
+    resident, cpu = peer.memory()[0] * 2**20 / series, peer.cpu() / (series * scrapes) * 1e6
+    peer.stop()
+    shutil.rmtree(own)
+    return resident, cpu
+
+
+def alone(program, series, scrapes, data):
+    own, decoded = figures(program, "fill", data, series, scrapes), figures(program, "decode", 1000)
+    rows = [("resident, all in, a series", own["resident_per_series"], "B", "700"),
+            ("append, memory through log, a CPU second", own["append_per_cpu_s"] / 1e6, "M", "5"),
+            ("new series a CPU second", own["create_per_cpu_s"] / 1e6, "M", ""),
+            ("XOR decoding, samples a second", decoded["decode_per_s"] / 1e6, "M", "150")]
+    print(f"\nThe store alone, {series:,} series, {scrapes} scrapes of 15 s")
+    for what, value, unit, target in rows:
+        print(f"  {what:44}{value:>11.2f} {unit:<3} target {target or 'none'}")
+    return own["resident"] / 2**20
+
+
+def run(opt):
+    program, tocsin = tool(opt), os.path.join(opt.bin, "tocsin")
+    series, scrapes = (100_000, 120) if opt.quick else (1_000_000, 120)
+    small = 20_000 if opt.quick else 100_000
+    data = tempfile.mkdtemp(prefix="tocsin-bench-data-")
+    running = alone(program, series, scrapes, data)
+    theirs, ours = replay(opt.prometheus, "prometheus", data), replay(tocsin, "tocsin", data)
+    million = series * scrapes / 1e6
+    rows = [("replay, CPU seconds", theirs[0], ours[0], "s", False, "5x"),
+            ("replay, exec to ready", theirs[1], ours[1], "s", False, "5x"),
+            ("replay, samples a second", million / theirs[1], million / ours[1], "M", True, "5x"),
+            ("replay, peak memory", theirs[2], ours[2], "MiB", False, f"{1.2 * running:.0f} MiB (1.2 x running head)")]
+    shutil.rmtree(data)
+    data = tempfile.mkdtemp(prefix="tocsin-bench-data-")
+    figures(program, "fill", data, small, 800)
+    theirs, ours = compaction(opt.prometheus, "prometheus", data), compaction(tocsin, "tocsin", data)
+    rows += [("head to 2 h block, CPU seconds", theirs[0], ours[0], "s", False, "4x"),
+             ("block, bytes a sample", theirs[1], ours[1], "B", False, "1x")]
+    shutil.rmtree(data)
+    theirs = remote_write(opt.prometheus, "prometheus", program, small, 120)
+    ours = remote_write(tocsin, "tocsin", program, small, 120)
+    rows += [("remote write, resident bytes a series", theirs[0], ours[0], "B", False, "700 B"),
+             ("remote write, CPU s a million samples", theirs[1], ours[1], "s", False, "")]
+    show(f"Beside Debian's Prometheus: replay {series:,} x {scrapes}, compaction {small:,} x 800, remote write {small:,} x 120", rows)
