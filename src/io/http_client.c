@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 enum { START_PER_TURN = 8, REDIRECTS_MAX = 10, CONNECTIONS_MAX = 16384, IDLE_CONNECTIONS_MAX = 256, TRIM_CALLS = 256 };
-enum { WINDOW_START = 64, WINDOW_LOOK_MS = 25 };
+enum { WINDOW_START = 64, WINDOW_LOOK_MS = 25, PROXY_LOOKUP_MS = 30000 };
 
 const struct metric_desc http_client_metric_descs[] = {
     METRIC(GAUGE, struct http_client_stats, waiting, "tocsin_send_waiting",
@@ -322,6 +322,7 @@ static void release_easy(struct http_call_state *s)
     if (!s->easy)
         return;
     curl_multi_remove_handle(c->multi, s->easy);
+    call_unshare(s);
     curl_easy_reset(s->easy);
     if (c->spare_count < ARRAY_LEN(c->spare))
         c->spare[c->spare_count++] = s->easy;
@@ -357,14 +358,40 @@ static void fail_later(struct http_call_state *s)
     loop_timer_in(s->client->loop, &s->later, 0);
 }
 
+static void add_to_curl(struct http_call_state *s)
+{
+    CURLMcode rc = curl_multi_add_handle(s->client->multi, s->easy);
+    ASSERT(rc == CURLM_OK);
+}
+
+static void proxy_found(void *arg, const struct addr *addrs, size_t count, const struct err *err)
+{
+    struct http_call_state *s = arg;
+    s->lookup = NULL;
+    if (count == 0) {
+        s->err = *err;
+        err_wrap(&s->err, "proxyconnect tcp: dial tcp");
+        fail_later(s);
+        return;
+    }
+    call_place_proxy(s, addrs, count);
+    add_to_curl(s);
+}
+
 static void transfer(struct http_call_state *s)
 {
+    struct http_client *c = s->client;
     if (!call_setup(s, &s->err)) {
         fail_later(s);
         return;
     }
-    CURLMcode rc = curl_multi_add_handle(s->client->multi, s->easy);
-    ASSERT(rc == CURLM_OK);
+    if (s->proxy_host.n == 0) {
+        add_to_curl(s);
+        return;
+    }
+    if (!c->dns)
+        c->dns = dns_new(c->loop);
+    s->lookup = dns_resolve(c->dns, s->proxy_host, s->proxy_port, (mono_ms){ clock_mono().ms + PROXY_LOOKUP_MS }, proxy_found, s);
 }
 
 static void start(struct http_call_state *s)
@@ -674,6 +701,7 @@ void http_client_free(struct http_client *c)
     }
     bury_zombies(c);
     tokens_free(c);
+    dns_free(c->dns);
     loop_timer_stop(c->loop, &c->start_timer);
     loop_timer_stop(c->loop, &c->window_timer);
     for (size_t i = 0; i < c->spare_count; i++)
@@ -759,6 +787,7 @@ static void complete(struct http_call_state *s, CURLcode code)
     bool follow = !s->call->config || s->call->config->follow_redirects;
     if ((code == CURLE_OK || ours) && moved && follow && location(s).n) {
         curl_multi_remove_handle(s->client->multi, s->easy);
+        call_unshare(s);
         curl_easy_reset(s->easy);
         call_teardown(s);
         if (redirect(s, status, &s->err))

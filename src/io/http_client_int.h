@@ -8,6 +8,7 @@
 #include "http/proxy.h"
 #include "http/url.h"
 #include "io/addr.h"
+#include "io/dns.h"
 #include "io/http_client.h"
 #include "io/tls_int.h"
 
@@ -76,6 +77,12 @@ struct http_call_state {
     struct material *materials[CALL_MATERIALS];
     struct trust *trust; /* NULL: plain, or nobody looks */
     bool proxied;
+    /* A proxy over TLS that is to be called by another name: libcurl is given that name, and where it is in truth. */
+    struct str proxy_name, proxy_host; /* empty: no such thing */
+    uint16_t proxy_port;
+    struct dns_lookup *lookup; /* of proxy_host, while it is under way */
+    struct curl_slist *resolve;
+    CURLSH *share; /* a DNS cache of its own: what is told to this call is nobody else's business */
     struct str proxy_label; /* of what a tunnel was asked for with; empty: none */
     struct addr dialed; /* the first address that was tried */
     bool has_dialed;
@@ -113,10 +120,14 @@ struct http_client {
 
     struct material_cache *materials;
     struct map tokens; /* key -> struct token */
+    struct dns *dns;   /* NULL until a proxy has to be looked up here */
 };
 
 /* http_client_setup.c: the call's request on state->easy. Errors are what the user sees, without the prefix. */
 MUST_CHECK bool call_setup(struct http_call_state *s, struct err *err);
+/* Tells libcurl where the proxy of another name is. After call_setup() if proxy_host is set. */
+void call_place_proxy(struct http_call_state *s, const struct addr *addrs, size_t count);
+void call_unshare(struct http_call_state *s);  /* before the handle is reset */
 void call_teardown(struct http_call_state *s); /* lists and materials of one transfer */
 MUST_CHECK bool read_credential(struct arena *a, struct str inline_text, struct str file, struct str *out,
                                 struct err *err);

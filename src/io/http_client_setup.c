@@ -3,6 +3,7 @@
  * libcurl is left no habits of its own: no Accept, Expect or default Content-Type, no look at the environment, no
  * following of redirects, no signals. */
 #include "base/mem.h"
+#include "base/num.h"
 #include "http/auth.h"
 #include "http/header.h"
 #include "io/fs_posix.h"
@@ -306,12 +307,62 @@ static bool set_proxy_tls(struct http_call_state *s, const struct http_tls_confi
         curl_easy_setopt(e, CURLOPT_PROXY_SSLKEY, material_path(s->materials[CALL_KEY]));
     /* Looking for a connection to reuse for a plain URL, libcurl 7.88 compares what is set for the server's TLS instead of
      * the proxy's: so that tells the difference. For https:// set_tls() replaces it, and both are compared. */
-    curl_easy_setopt(e, CURLOPT_CAPATH, arena_printf(&s->arena, "/proxy/%d/%d/%d/%s/%s/%s", t->insecure_skip_verify,
-                                                     t->min_version, t->max_version,
+    curl_easy_setopt(e, CURLOPT_CAPATH, arena_printf(&s->arena, "/proxy/%.*s/%d/%d/%d/%s/%s/%s", STR_ARG(s->proxy_host),
+                                                     t->insecure_skip_verify, t->min_version, t->max_version,
                                                      material_name(s, CALL_PROXY_AUTHORITIES),
                                                      material_name(s, CALL_CERTIFICATE), material_name(s, CALL_KEY))
                                             .p);
     return true;
+}
+
+/* Go's Transport calls a proxy over TLS by tls_config.server_name, too, if there is one: SNI and certificate. libcurl knows
+ * one name for that and for the address: it is given the configured one, and later (call_place_proxy()) where that is. */
+static bool rename_proxy(struct http_call_state *s, struct str name, struct str *proxy, struct err *err)
+{
+    struct http_url u;
+    struct buf b = { 0 };
+    if (!http_url_parse(&s->arena, *proxy, &u, err))
+        return false;
+    struct str port = http_url_port(&u);
+    uint64_t number = 443;
+    if (port.n > 0 && (!num_parse_u64(port, 10, &number) || number > UINT16_MAX))
+        return err_set(err, ERR_INVALID, "proxyconnect tcp: dial tcp: address %.*s: invalid port", STR_ARG(port));
+    s->proxy_host = http_url_hostname(&u);
+    s->proxy_port = (uint16_t)number;
+    s->proxy_name = name;
+    bool v6 = str_find_byte(name, ':') != STR_NPOS;
+    u.host = arena_printf(&s->arena, v6 ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(name), (unsigned)number);
+    http_url_write(&b, &u);
+    *proxy = arena_str(&s->arena, buf_view(&b));
+    buf_deinit(&b);
+    return true;
+}
+
+void call_place_proxy(struct http_call_state *s, const struct addr *addrs, size_t count)
+{
+    struct buf b = { 0 };
+    bool v6 = str_find_byte(s->proxy_name, ':') != STR_NPOS;
+    buf_printf(&b, v6 ? "[%.*s]:%u:" : "%.*s:%u:", STR_ARG(s->proxy_name), (unsigned)s->proxy_port);
+    for (size_t i = 0; i < count; i++) {
+        bool six = addrs[i].ip.n == 16;
+        buf_c(&b, i > 0 ? "," : "");
+        buf_c(&b, six ? "[" : "");
+        ip_write(&b, &addrs[i].ip);
+        buf_c(&b, six ? "]" : "");
+    }
+    append(&s->resolve, b.p);
+    buf_deinit(&b);
+    s->share = curl_share_init();
+    ASSERT(s->share != NULL);
+    curl_share_setopt(s->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+    curl_easy_setopt(s->easy, CURLOPT_SHARE, s->share);
+    curl_easy_setopt(s->easy, CURLOPT_RESOLVE, s->resolve);
+}
+
+void call_unshare(struct http_call_state *s)
+{
+    if (s->share)
+        curl_easy_setopt(s->easy, CURLOPT_SHARE, NULL);
 }
 
 /* libcurl lends a tunnel to anyone who goes the same way. Who asked with other words must have asked himself. */
@@ -347,8 +398,11 @@ static bool set_proxy(struct http_call_state *s, const struct http_proxy_config 
         else if (!http_proxy_for(&s->arena, &rules, &s->url, &proxy, err))
             return false;
     }
+    const struct str asked = proxy;
     s->proxied = proxy.n > 0;
-    s->proxy_label = STR_EMPTY;
+    s->proxy_label = s->proxy_host = STR_EMPTY;
+    if (str_starts(proxy, STR("https://")) && tls->server_name.n && !rename_proxy(s, tls->server_name, &proxy, err))
+        return false;
     if (str_starts(proxy, STR("socks5://"))) /* names are resolved by the proxy, as Go does */
         proxy = arena_printf(&s->arena, "socks5h%.*s", STR_ARG(str_from(proxy, 6)));
     curl_easy_setopt(s->easy, CURLOPT_PROXY, s->proxied ? arena_cstr(&s->arena, proxy) : "");
@@ -363,7 +417,7 @@ static bool set_proxy(struct http_call_state *s, const struct http_proxy_config 
                             p->proxy_connect_header.v[i].values.v[j], err))
                 return false;
     curl_easy_setopt(s->easy, CURLOPT_PROXYHEADER, s->proxy_headers);
-    label_tunnel(s, proxy);
+    label_tunnel(s, asked);
     return true;
 }
 
@@ -522,7 +576,14 @@ void call_teardown(struct http_call_state *s)
     curl_slist_free_all(s->headers);
     curl_slist_free_all(s->proxy_headers);
     curl_slist_free_all(s->connect_to);
-    s->headers = s->proxy_headers = s->connect_to = NULL;
+    curl_slist_free_all(s->resolve);
+    s->headers = s->proxy_headers = s->connect_to = s->resolve = NULL;
+    if (s->lookup)
+        dns_cancel(s->lookup);
+    s->lookup = NULL;
+    if (s->share)
+        curl_share_cleanup(s->share);
+    s->share = NULL;
     trust_release(s->trust);
     s->trust = NULL;
     for (size_t i = 0; i < CALL_MATERIALS; i++) {

@@ -182,6 +182,10 @@ def proxies():
         p_tunnel_auth = Proxy(secure[2], connect_check=lambda h: None if h.headers.get("Proxy-Authorization") == basic("pu", "pp") else "no auth")
         p_tls = Proxy(header, tls=server_tls(w.pair))
         p_tls_tunnel = Proxy(secure[3], tls=server_tls(w.pair))
+        # What is called by the configured name is the proxy, too, as in Go.
+        by_name, tunnel_by_name = Gate(), Gate(tls=server_tls(w.inside))
+        p_by_name, p_tunnel_by_name = (Proxy(g, tls=server_tls(w.inside)) for g in (by_name, tunnel_by_name))
+        named = {"tls_config": {"server_name": "hooks.inside.example"}}
         dead = Proxy(plain, check=lambda r: "nobody goes here")
         direct = [Gate() for _ in range(3)]
 
@@ -200,6 +204,8 @@ def proxies():
                 url="https://receiver.invalid/", proxy=p_tunnel_auth),
             Row("proxy over tls", header, ca, base=at(p_tls), url="http://receiver.invalid/", proxy=p_tls),
             Row("tunnel over tls", secure[3], ca, base=at(p_tls_tunnel), url=secure[3].url("localhost"), proxy=p_tls_tunnel),
+            Row("proxy by name", by_name, named, base={**ca, "proxy_url": p_by_name.url("localhost")}, url="http://receiver.invalid/", proxy=p_by_name),
+            Row("tunnel by name", tunnel_by_name, named, base={**ca, **at(p_tunnel_by_name)}, url="https://receiver.invalid/", proxy=p_tunnel_by_name),
             except_for("0.0.0.0/8", direct[0]),
             except_for(f"example.com,0.0.0.0:{direct[1].port}", direct[1]),
             except_for("10.0.0.0/8, 0.0.0.0", direct[2]),
@@ -213,6 +219,18 @@ def a_no_proxy_entry_with_another_port_does_not_count():
     server = Server(configuration([receiver("p", "http://0.0.0.0:1/", {"proxy_url": proxy.url(), "no_proxy": "0.0.0.0:2,0.0.0.0/32:1"})]))
     post_alerts(server.port, alert("Ports"))
     wait_for("it comes through the proxy", lambda: target.passed, 15)
+    server.stop()
+
+
+def a_proxy_that_has_not_the_configured_name_is_refused():
+    w = World()
+    gate = Gate(tls=server_tls(w.inside))
+    proxy = Proxy(gate, tls=server_tls(w.pair))
+    tls = {"tls_config": {"ca_file": w.ca.crt, "server_name": "hooks.inside.example"}}
+    server = Server(configuration([receiver("p", "https://receiver.invalid/", {**tls, "proxy_url": proxy.url()})]))
+    post_alerts(server.port, alert("Name"))
+    wait_for("the failure", lambda: "failed to verify certificate" in server.output(), 15)
+    assert not proxy.tunnels and not gate.passed
     server.stop()
 
 
@@ -420,5 +438,5 @@ def what_changes_on_disk_is_used_by_the_next_notification():
 
 if __name__ == "__main__":
     main([credentials, tls, min_version_refuses_older_servers, http2_is_offered_unless_switched_off, proxies, a_no_proxy_entry_with_another_port_does_not_count,
-          the_proxy_of_the_environment, redirects, credentials_do_not_cross_hosts, oauth2,
+          a_proxy_that_has_not_the_configured_name_is_refused, the_proxy_of_the_environment, redirects, credentials_do_not_cross_hosts, oauth2,
           what_changes_on_disk_is_used_by_the_next_notification])
