@@ -1,4 +1,4 @@
-/* Every receiver against any answers. The first byte chooses the receiver, then each answer is two bytes of status and type
+/* Every receiver against any answers. The first byte chooses the receiver and where AWS's credentials come from, then each answer is two bytes of status and type
  * and a body up to the next zero byte; the last answer repeats until the attempt is over. */
 #include "base/log.h"
 #include "notify/default_templates.h"
@@ -20,7 +20,7 @@ static const char *const configs[RECEIVER_KINDS] = {
     [RECEIVER_SLACK] = "api_url: https://slack.com/api/chat.postMessage\nhttp_config: {authorization: {credentials: t}}\nchannel: c\nupdate_message: true\n",
     [RECEIVER_VICTOROPS] = "api_key: k\nrouting_key: r\n",
     [RECEIVER_PUSHOVER] = "user_key: u\ntoken: t\n",
-    [RECEIVER_SNS] = "topic_arn: t\nsigv4: {region: r, access_key: a, secret_key: s, role_arn: o}\n",
+    [RECEIVER_SNS] = "topic_arn: t\nsigv4: {region: r, role_arn: o}\n",
     [RECEIVER_TELEGRAM] = "bot_token: t\nchat_id: 1\n",
     [RECEIVER_DISCORD] = "webhook_url: http://x\n",
     [RECEIVER_WEBEX] = "room_id: r\nhttp_config: {authorization: {credentials: c}}\n",
@@ -39,8 +39,10 @@ static const void *parsed[RECEIVER_KINDS];
 
 static bool read_file(struct str path, struct buf *out, struct err *err)
 {
-    (void)path, (void)out;
-    return err_set(err, ERR_NOT_FOUND, "no file");
+    if (!str_eq(path, STR("/token")))
+        return err_set(err, ERR_NOT_FOUND, "no file");
+    buf_c(out, "token");
+    return true;
 }
 
 static void prepare(void)
@@ -68,6 +70,24 @@ static void prepare(void)
         ASSERT(ok);
         parsed[i] = config;
     }
+}
+
+/* Keys of the environment, a web identity, a container; an instance is what is left. */
+static unsigned source;
+
+static struct str environment(const char *name)
+{
+    static const char *const variables[][3] = {
+        { "AWS_ACCESS_KEY_ID", "a", "0" },
+        { "AWS_SECRET_ACCESS_KEY", "s", "0" },
+        { "AWS_WEB_IDENTITY_TOKEN_FILE", "/token", "1" },
+        { "AWS_ROLE_ARN", "r", "1" },
+        { "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/c", "2" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(variables); i++)
+        if (strcmp(variables[i][0], name) == 0 && (unsigned)(variables[i][2][0] - '0') == source)
+            return str_c(variables[i][1]);
+    return STR_EMPTY;
 }
 
 static struct notification *make_notification(bool resolved)
@@ -112,7 +132,8 @@ static void take_answer(struct str *in, struct http_header *type, struct send_re
 
 static void run(enum receiver_kind kind, struct str in, bool resolved)
 {
-    struct receiver_env env = { .templates = set, .hostname = STR("h"), .read_file = read_file };
+    struct receiver_env env = { .templates = set, .hostname = STR("h"), .read_file = read_file,
+                                .environment = environment };
     struct arena arena;
     struct notification *n = make_notification(resolved);
     arena_init(&arena, 256 << 20);
@@ -144,6 +165,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         prepare();
     if (size == 0 || size > 1 << 14)
         return 0;
+    source = data[0] / RECEIVER_KINDS % 4;
     run((enum receiver_kind)(data[0] % RECEIVER_KINDS), str_of((const char *)data + 1, size - 1), data[0] & 0x80);
     return 0;
 }
