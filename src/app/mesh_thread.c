@@ -473,7 +473,7 @@ static void fill_options(struct mesh_thread *m, struct gossip_io_options *io)
     io->settle_timeout_ms = o->cluster_settle_timeout_ns / ms;
     io->reconnect_interval_ms = o->cluster_reconnect_interval_ns / ms;
     io->reconnect_timeout_ms = o->cluster_reconnect_timeout_ns / ms;
-    io->linger_ms = o->cluster_peer_timeout_ns / ms;
+    io->peer_timeout_ms = o->cluster_peer_timeout_ns / ms;
     io->stats = &m->stats;
     io->peer_stats = &m->peer_stats;
     io->io_stats = &m->io_stats;

@@ -589,3 +589,13 @@ void exchange_closed(struct gossip *g, uint64_t id, struct str why)
     bool sent = s->role == STREAM_USER && s->phase == STREAM_READING && why.n == 0; /* E4 */
     finish(g, s, sent, why.n != 0 ? why : STR("EOF"));
 }
+
+void exchange_refused(struct gossip *g, uint64_t id, struct str why)
+{
+    const struct stream *s = map64_get(&g->streams, id);
+    if (!s)
+        return;
+    struct gossip_addr addr = s->addr;
+    exchange_closed(g, id, why);
+    members_refused(g, addr);
+}

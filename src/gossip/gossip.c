@@ -154,6 +154,9 @@ static void take_event(struct gossip *g, const struct gossip_event *ev)
     case GOSSIP_STREAM_CLOSED:
         exchange_closed(g, ev->stream, ev->bytes);
         break;
+    case GOSSIP_STREAM_REFUSED:
+        exchange_refused(g, ev->stream, ev->bytes);
+        break;
     case GOSSIP_BROADCAST:
         spread_broadcast(g, ev->key, ev->bytes, ev->relay);
         break;

@@ -114,6 +114,7 @@ enum gossip_event_kind {
     GOSSIP_STREAM_BYTES,    /* bytes arrived on stream */
     GOSSIP_STREAM_EOF,      /* the other side will send no more */
     GOSSIP_STREAM_CLOSED,   /* stream is gone, or could not be dialled; bytes = why (empty: normal) */
+    GOSSIP_STREAM_REFUSED,  /* as CLOSED: the dial was refused, so nobody listens at the address */
     GOSSIP_BROADCAST,       /* key, bytes: tell everyone. Under upstream's keys one length-delimited record; under our
                              * own any message. relay: heard from a peer, pass it on unchanged */
     GOSSIP_SEND,            /* key, bytes: tell the node `name` only, which must be a tocsin */
@@ -144,7 +145,9 @@ enum gossip_effect_kind {
     GOSSIP_DELIVER,        /* key, bytes from addr; full: part of a push/pull, else a user message */
     GOSSIP_NEED_STATE,     /* answer with GOSSIP_STATE `tag`; own: include tocsin's own keys */
     GOSSIP_MEMBER_JOINED,  /* name, addr, bytes = Meta, tocsin; self counts */
-    GOSSIP_MEMBER_LEFT,    /* name, addr, tocsin; dead: by failure, else it said good-bye */
+    GOSSIP_MEMBER_LEFT,    /* name, addr, tocsin; dead: by failure, and its process may run still, only paused or cut off;
+                            * else it said good-bye, or nobody listens at its address any more */
+    GOSSIP_MEMBER_ENDED,   /* name: of one that left dead is now known that its process does not run */
     GOSSIP_MEMBER_UPDATED, /* Meta or address changed */
     GOSSIP_JOINED,         /* tag, ok; bytes = why not */
     GOSSIP_LEFT,           /* the good-bye is out, or its time is over */

@@ -71,6 +71,7 @@ struct node {
     uint8_t state; /* enum gossip_state */
     uint8_t name_bytes;
     bool tocsin;
+    bool ended; /* refused a stream since it was heard of last: a process that is only paused would not */
     uint16_t meta_bytes;
     uint32_t incarnation;
     uint32_t at; /* in g->nodes */
@@ -227,6 +228,7 @@ void members_start(struct gossip *g);
 void members_alive(struct gossip *g, const struct msg_alive *m);
 void members_suspect(struct gossip *g, const struct msg_accuse *m);
 void members_dead(struct gossip *g, const struct msg_accuse *m);
+void members_refused(struct gossip *g, struct gossip_addr addr); /* nobody listens there */
 void members_leave(struct gossip *g);
 void members_merge(struct gossip *g, struct str nodes);
 bool members_compatible(struct gossip *g, struct str nodes, const char **why);
@@ -280,6 +282,7 @@ void exchange_opened(struct gossip *g, uint64_t id);
 void exchange_bytes(struct gossip *g, uint64_t id, struct str bytes);
 void exchange_eof(struct gossip *g, uint64_t id);
 void exchange_closed(struct gossip *g, uint64_t id, struct str why);
+void exchange_refused(struct gossip *g, uint64_t id, struct str why);
 void exchange_state(struct gossip *g, uint64_t tag, struct str state);
 /* Opens a TCP ping to the probed node; 0: too many streams. */
 uint64_t exchange_ping(struct gossip *g, const struct node *n, uint32_t seq, mono_ms deadline);

@@ -220,6 +220,11 @@ static void perform(struct gossip_io *io, const struct gossip_effect *e)
     case GOSSIP_MEMBER_UPDATED:
         tell_member(io, e);
         break;
+    case GOSSIP_MEMBER_ENDED: {
+        struct peer_event ended = { .kind = PEER_MEMBER_ENDED, .name = e->name };
+        peer_do(io, &ended);
+        break;
+    }
     case GOSSIP_JOINED:
         join_answer(io, e->tag, e->ok, e->bytes);
         break;
@@ -652,7 +657,7 @@ static bool open_cores(struct gossip_io *io, const struct gossip_io_options *o, 
     p.settle_timeout_ms = o->settle_timeout_ms;
     p.reconnect_interval_ms = o->reconnect_interval_ms;
     p.reconnect_timeout_ms = o->reconnect_timeout_ms;
-    p.linger_ms = o->linger_ms;
+    p.linger_ms = peer_linger_ms(o->peer_timeout_ms, o->probe_interval_ms);
     io->peer = peer_new(&p, o->peer_stats, err);
     return io->peer != NULL;
 }

@@ -54,7 +54,7 @@ struct gossip_io_options { /* copied, but for what is retained or taken over */
     size_t peers_count;
     int64_t gossip_interval_ms, pushpull_interval_ms, tcp_timeout_ms, probe_timeout_ms, probe_interval_ms;
     int64_t resolve_timeout_ms, settle_timeout_ms, reconnect_interval_ms, reconnect_timeout_ms;
-    int64_t linger_ms; /* peer.h */
+    int64_t peer_timeout_ms; /* how long one that fell silent keeps its place in the order of turns (peer.h) */
     struct gossip_keyring *keyring; /* taken over, also on failure; NULL: none */
     struct tls_client *tls_client;  /* both or neither; retained */
     struct tls_server *tls_server;

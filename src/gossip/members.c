@@ -150,7 +150,7 @@ static void emit(struct gossip *g, enum gossip_effect_kind kind, const struct no
     e->bytes = effect_bytes(g, node_meta(n));
     e->addr = n->addr;
     e->tocsin = n->tocsin;
-    e->dead = n->state == GOSSIP_DEAD;
+    e->dead = n->state == GOSSIP_DEAD && !n->ended;
     e->is_self = n == g->self;
 }
 
@@ -248,6 +248,7 @@ static void alive_store(struct gossip *g, struct node *n, const struct msg_alive
     memcpy(n->vsn, m->vsn.p, VSN_BYTES);
     n->incarnation = m->incarnation;
     n->addr = addr;
+    n->ended = false;
     if (meta_changed || n->meta == NULL)
         set_meta(g, n, m->meta);
     if (before != GOSSIP_ALIVE)
@@ -424,6 +425,18 @@ void members_dead(struct gossip *g, const struct msg_accuse *m)
     set_state(g, n, said_itself ? GOSSIP_GONE : GOSSIP_DEAD);
     outbox_drop(g, n);
     emit(g, GOSSIP_MEMBER_LEFT, n);
+}
+
+void members_refused(struct gossip *g, struct gossip_addr addr)
+{
+    for (size_t i = 0; i < g->nodes_count; i++) {
+        struct node *n = g->nodes[i];
+        if (n == g->self || n->ended || !gossip_addr_eq(n->addr, addr))
+            continue;
+        n->ended = true;
+        if (n->state == GOSSIP_DEAD)
+            emit(g, GOSSIP_MEMBER_ENDED, n);
+    }
 }
 
 /* ---- leaving (9.11) -------------------------------------------------------------------------------------------------------- */

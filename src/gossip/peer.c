@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "gossip/gossip_int.h"
 #include "http/ip.h"
 
 #include <stdio.h>
@@ -179,6 +180,12 @@ static void copy_free(struct str s)
         mem_free(u.out);
 }
 
+int64_t peer_linger_ms(int64_t peer_timeout_ms, int64_t probe_interval_ms)
+{
+    int64_t left_ms = peer_timeout_ms - suspicion_timeout_ms(1, probe_interval_ms);
+    return left_ms > 0 ? left_ms : 0;
+}
+
 struct peer *peer_new(const struct peer_config *config, struct peer_stats *stats, struct err *err)
 {
     struct peer *p = MEM_NEW(struct peer);
@@ -317,6 +324,17 @@ static void ghosts_expire(struct peer *p)
         changed(p);
 }
 
+static bool ghost_forget(struct peer *p, struct str name)
+{
+    for (size_t i = p->ghosts_count; i-- > 0;) {
+        if (str_eq(p->ghosts[i].member->name, name)) {
+            ghost_remove_at(p, i);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void member_joined(struct peer *p, struct str name, struct gossip_addr addr)
 {
     bool there;
@@ -333,9 +351,7 @@ static void member_joined(struct peer *p, struct str name, struct gossip_addr ad
         p->members[at] = m;
         p->members_count++;
     }
-    for (size_t i = p->ghosts_count; i-- > 0;)
-        if (str_eq(p->ghosts[i].member->name, name))
-            ghost_remove_at(p, i); /* L4 */
+    (void)ghost_forget(p, name); /* L4 */
     p->members[at]->addr = addr;
     (void)gossip_addr_text(addr, p->members[at]->address);
     failed_remove(p, addr);
@@ -662,6 +678,10 @@ void peer_step(struct peer *p, mono_ms now, const struct peer_event *ev, struct 
         counter_add(&p->stats->left, 1);
         member_left(p, ev->name, ev->dead);
         break;
+    case PEER_MEMBER_ENDED:
+        if (ghost_forget(p, ev->name))
+            changed(p);
+        break;
     case PEER_MEMBER_UPDATED:
         counter_add(&p->stats->updated, 1);
         member_joined(p, ev->name, ev->addr);
@@ -687,7 +707,7 @@ mono_ms peer_deadline(const struct peer *p)
         next = mono_min(next, mono_min(p->retry_at, mono_add(p->started_at, p->config.resolve_timeout_ms)));
     if (p->phase != PEER_RUNNING)
         return next;
-    next = mono_min(mono_min(p->reconnect_next, p->forget_next), p->refresh_next);
+    next = mono_min(next, mono_min(mono_min(p->reconnect_next, p->forget_next), p->refresh_next));
     return p->ready ? next : mono_min(next, mono_min(p->settle_next, p->settle_end));
 }
 

@@ -41,13 +41,14 @@ enum peer_event_kind {
     PEER_JOIN_RESULT,  /* answer to PEER_JOIN `tag`: ok, bytes = why not */
     PEER_MEMBER_JOINED,
     PEER_MEMBER_LEFT,
+    PEER_MEMBER_ENDED, /* one that left dead does not run: its turn is free */
     PEER_MEMBER_UPDATED,
     PEER_STOP,         /* no more reconnects, refreshes, settling: we are leaving */
 };
 struct peer_event {
     enum peer_event_kind kind;
     bool ok;
-    bool dead; /* PEER_MEMBER_LEFT: it failed, it did not say good-bye */
+    bool dead; /* PEER_MEMBER_LEFT: it failed and may be running still */
     uint64_t tag;
     struct str name, bytes;
     struct gossip_addr addr;
@@ -81,6 +82,10 @@ struct peer_out {
 void peer_out_reset(struct peer_out *out);
 void peer_out_deinit(struct peer_out *out);
 
+/* A verdict comes no sooner than the shortest suspicion after the last sign of life: so much of the peer timeout, which others
+ * wait for one that is silent, is over by then. */
+int64_t peer_linger_ms(int64_t peer_timeout_ms, int64_t probe_interval_ms);
+
 struct peer;
 /* ERR_INVALID: a peer without a port. */
 MUST_CHECK struct peer *peer_new(const struct peer_config *config, struct peer_stats *stats, struct err *err);
@@ -100,7 +105,8 @@ struct peer_view {
     const struct peer_member *members; /* self included, by name */
     size_t members_count;
     /* Names of the members, and of those that failed less than linger_ms ago, in order; turn: the own one's index. One that
-     * only paused may be sending still, so nobody takes its place before the time that everybody waits for it anyway. */
+     * only paused may be sending still, so nobody takes its place before the time that everybody waits for it anyway. One
+     * whose address refuses connections has ended and keeps no place. */
     const struct str *turns;
     size_t turns_count, turn;
     size_t failed_count;

@@ -20,7 +20,7 @@ struct transport_options {
     struct gossip_io_stats *stats;
     void (*packet)(void *arg, struct gossip_addr from, struct str bytes);
     void (*packet_failed)(void *arg, struct gossip_addr to);
-    /* ACCEPTED, OPENED, BYTES, EOF, CLOSED */
+    /* ACCEPTED, OPENED, BYTES, EOF, CLOSED, REFUSED */
     void (*stream)(void *arg, enum gossip_event_kind kind, uint64_t stream, struct gossip_addr addr, struct str bytes);
     void *arg;
 };

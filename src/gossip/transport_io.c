@@ -263,7 +263,7 @@ static void conn_closed(void *arg, const struct err *why)
         conn_free(c);
         if (reason.code == ERR_NONE)
             t->options.stream(t->options.arg, GOSSIP_STREAM_EOF, stream, addr, STR_EMPTY);
-        t->options.stream(t->options.arg, GOSSIP_STREAM_CLOSED, stream, addr,
+        t->options.stream(t->options.arg, reason.code == ERR_UNAVAILABLE ? GOSSIP_STREAM_REFUSED : GOSSIP_STREAM_CLOSED, stream, addr,
                           reason.code == ERR_NONE ? STR_EMPTY : err_text(&reason));
         return;
     }

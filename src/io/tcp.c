@@ -425,6 +425,8 @@ static void dial_error(struct tcp *c, int errnum, struct err *err)
     struct buf b = { 0 };
     addr_write(&b, &c->remote);
     err_errno(err, errnum, "dial tcp %.*s: connect", STR_ARG(buf_view(&b)));
+    if (errnum == ECONNREFUSED)
+        err->code = ERR_UNAVAILABLE; /* somebody is there, and nobody listens */
     buf_deinit(&b);
 }
 

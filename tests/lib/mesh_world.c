@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-enum event_kind { EV_WAKE, EV_PACKET, EV_DIALLED, EV_OPENED, EV_BYTES, EV_EOF, EV_CLOSED, EV_RESOLVED, EV_CRASH };
+enum event_kind { EV_WAKE, EV_PACKET, EV_DIALLED, EV_OPENED, EV_BYTES, EV_EOF, EV_CLOSED, EV_REFUSED, EV_RESOLVED, EV_CRASH };
 
 struct event {
     struct timer_entry entry;
@@ -323,6 +323,9 @@ static void perform(struct world *w, size_t i, const struct gossip_effect *e)
         if (app->member)
             app->member(app->arg, w, i, e);
         break;
+    case GOSSIP_MEMBER_ENDED:
+        tell_peer(w, i, PEER_MEMBER_ENDED, e);
+        break;
     case GOSSIP_JOINED:
         tell_peer(w, i, PEER_JOIN_RESULT, e);
         break;
@@ -470,7 +473,7 @@ static void peer_begin(struct world *w, size_t i)
     config.advertise = addr_of(i);
     config.peers = peers;
     config.peers_count = w->config.nodes;
-    config.linger_ms = w->config.linger_ms;
+    config.linger_ms = w->config.peer_timeout_ms ? peer_linger_ms(w->config.peer_timeout_ms, 1000) : 0;
     n->peer = peer_new(&config, &n->peer_stats, &err);
     ASSERT(n->peer != NULL);
     mem_free(peers);
@@ -589,7 +592,7 @@ static void dialled(struct world *w, struct event *e)
         return;
     struct vnode *n = &w->nodes[e->node];
     if (!n->up) {
-        struct event *refused = event_new(w, EV_CLOSED, e->from, STR("connection refused"));
+        struct event *refused = event_new(w, EV_REFUSED, e->from, STR("connection refused"));
         refused->stream = e->stream;
         link_forget(w, e->from, e->stream);
         event_at(w, refused, w->now + delay(w));
@@ -637,6 +640,7 @@ static void happen(struct world *w, struct event *e)
         [EV_BYTES] = GOSSIP_STREAM_BYTES,
         [EV_EOF] = GOSSIP_STREAM_EOF,
         [EV_CLOSED] = GOSSIP_STREAM_CLOSED,
+        [EV_REFUSED] = GOSSIP_STREAM_REFUSED,
     };
     struct gossip_event ev = { .addr = e->addr, .stream = e->stream, .bytes = str_of(e->bytes, e->bytes_n) };
     switch (e->kind) {
@@ -654,7 +658,8 @@ static void happen(struct world *w, struct event *e)
     case EV_BYTES:
     case EV_EOF:
     case EV_CLOSED:
-        if (e->kind == EV_CLOSED)
+    case EV_REFUSED:
+        if (e->kind == EV_CLOSED || e->kind == EV_REFUSED)
             link_forget(w, e->node, e->stream);
         ev.kind = stream_events[e->kind];
         step(w, e->node, &ev);

@@ -44,7 +44,7 @@ struct world_config {
     size_t upstream;                    /* the first so many nodes have an empty Meta, as Alertmanager has */
     int64_t probe_interval_ms, pushpull_interval_ms; /* 0: the defaults */
     bool peers;                         /* run the peer layer: joins, reconnects, refreshes */
-    int64_t linger_ms;                  /* of the peer layer */
+    int64_t peer_timeout_ms;            /* how long one that fell silent keeps its turn */
     bool skew;                          /* clocks differ and drift by up to 1 % */
     bool encrypted;
     struct world_app app;

@@ -808,7 +808,7 @@ static void make_world(struct sim *s)
         .delay_min_ms = (int64_t)rng_below(&s->rng, 20),
         .upstream = s->mild || rng_below(&s->rng, 2) ? 0 : (size_t)rng_below(&s->rng, NODES),
         .peers = true,
-        .linger_ms = PEER_TIMEOUT_MS,
+        .peer_timeout_ms = PEER_TIMEOUT_MS,
         .app = { s, deliver, state, member, crashed },
     };
     config.delay_max_ms = config.delay_min_ms + (int64_t)rng_below(&s->rng, s->kind == WILD ? 200 : 100);

@@ -162,6 +162,93 @@ static void joins_fail_with_a_reason(void **state)
     assert_int_equal(o.g->streams.count, 0);
 }
 
+/* ---- a refused dial: a process that is only paused would not refuse ---- */
+
+static void refused_by(unsigned n)
+{
+    struct gossip_event ev = { .kind = GOSSIP_JOIN, .addr = one_addr(n), .tag = 1 };
+    one_step(&o, &ev);
+    one_stream(&o, GOSSIP_STREAM_REFUSED, one_effect(&o, GOSSIP_DIAL)->stream, STR("connection refused"));
+}
+
+static void who_refused_before_it_failed_has_ended(void **state)
+{
+    (void)state;
+    one_alive(&o, "a", 2, 1);
+    one_alive(&o, "b", 3, 1);
+    refused_by(2);
+    assert_false(one_effect(&o, GOSSIP_JOINED)->ok);
+    assert_null(one_effect(&o, GOSSIP_MEMBER_ENDED)); /* it is a member still */
+    one_accuse(&o, MSG_DEAD, "a", "b", 1);
+    assert_false(one_effect(&o, GOSSIP_MEMBER_LEFT)->dead);
+    one_accuse(&o, MSG_DEAD, "b", "a", 1);
+    assert_true(one_effect(&o, GOSSIP_MEMBER_LEFT)->dead);
+    refused_by(3);
+    const struct gossip_effect *e = one_effect(&o, GOSSIP_MEMBER_ENDED);
+    assert_non_null(e);
+    assert_true(str_eq(e->name, STR("b")));
+    refused_by(3);
+    assert_null(one_effect(&o, GOSSIP_MEMBER_ENDED)); /* once */
+}
+
+static void who_lives_after_it_refused_may_pause_again(void **state)
+{
+    (void)state;
+    one_alive(&o, "a", 2, 1);
+    refused_by(2);
+    one_alive(&o, "a", 2, 2);
+    one_accuse(&o, MSG_DEAD, "a", "b", 2);
+    assert_true(one_effect(&o, GOSSIP_MEMBER_LEFT)->dead);
+}
+
+static void other_ends_of_a_stream_prove_nothing(void **state)
+{
+    (void)state;
+    one_alive(&o, "a", 2, 1);
+    struct gossip_event ev = { .kind = GOSSIP_JOIN, .addr = one_addr(2), .tag = 1 };
+    one_step(&o, &ev);
+    one_stream(&o, GOSSIP_STREAM_CLOSED, one_effect(&o, GOSSIP_DIAL)->stream, STR("i/o timeout"));
+    one_accuse(&o, MSG_DEAD, "a", "b", 1);
+    assert_true(one_effect(&o, GOSSIP_MEMBER_LEFT)->dead);
+}
+
+/* ---- GOSSIP_COMPARE ---- */
+
+static size_t compared(void)
+{
+    struct gossip_event ev = { .kind = GOSSIP_COMPARE };
+    size_t n = 0;
+    one_step(&o, &ev);
+    for (size_t i = 0; i < o.out.count; i++)
+        n += o.out.effects[i].kind == GOSSIP_DIAL;
+    return n;
+}
+
+static void comparison_asks_every_upstream_member_and_two_tocsin_ones(void **state)
+{
+    (void)state;
+    static const char *const upstream[] = { "u1", "u2", "u3" }, *const tocsin[] = { "t1", "t2", "t3", "t4" };
+    assert_int_equal(compared(), 0); /* alone */
+    for (unsigned i = 0; i < 3; i++)
+        one_alive(&o, upstream[i], 10 + i, 1);
+    for (unsigned i = 0; i < 4; i++)
+        one_tocsin(&o, tocsin[i], 20 + i);
+    assert_int_equal(compared(), 3 + 2);
+}
+
+/* One that hangs does not stop the next: after 1.5 s it is taken to wait for a host that is gone. */
+static void comparison_under_way_is_not_begun_again(void **state)
+{
+    (void)state;
+    one_tocsin(&o, "t", 20);
+    one_no_probes(&o);
+    assert_int_equal(compared(), 1);
+    one_pass(&o, GOSSIP_COMPARE_MS - 1);
+    assert_int_equal(compared(), 0);
+    one_pass(&o, 1);
+    assert_int_equal(compared(), 1);
+}
+
 static void versions_without_a_common_range_merge_nothing(void **state)
 {
     (void)state;
@@ -411,6 +498,11 @@ int main(void)
         T(our_request_carries_own_keys_only_toward_a_tocsin),
         T(a_join_merges_the_answer_and_succeeds),
         T(joins_fail_with_a_reason),
+        T(who_refused_before_it_failed_has_ended),
+        T(who_lives_after_it_refused_may_pause_again),
+        T(other_ends_of_a_stream_prove_nothing),
+        T(comparison_asks_every_upstream_member_and_two_tocsin_ones),
+        T(comparison_under_way_is_not_begun_again),
         T(versions_without_a_common_range_merge_nothing),
         T(dead_nodes_without_a_version_refuse_the_merge_too),
         T(outer_layers_that_cannot_be_read_are_answered_with_err),

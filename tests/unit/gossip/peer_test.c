@@ -25,11 +25,12 @@ static struct gossip_addr addr(unsigned n)
     return gossip_addr_v4(0x0a000000u + n, 9094);
 }
 
-static void begin(const char *const *peers, size_t count)
+static void begin_lingering(const char *const *peers, size_t count, int64_t linger_ms)
 {
     struct err err;
     struct str texts[8];
     struct peer_config config = peer_config_default();
+    config.linger_ms = linger_ms;
     for (size_t i = 0; i < count; i++)
         texts[i] = str_c(peers[i]);
     config.name = STR("m");
@@ -44,6 +45,11 @@ static void begin(const char *const *peers, size_t count)
     step(&ev);
     ev.kind = PEER_START;
     step(&ev);
+}
+
+static void begin(const char *const *peers, size_t count)
+{
+    begin_lingering(peers, count, 0);
 }
 
 static int stop(void **state)
@@ -350,6 +356,85 @@ static void peers_without_a_port_are_refused(void **state)
     }
 }
 
+/* ---- turns: who failed may only pause ---- */
+
+static void leave(const char *name, bool dead)
+{
+    struct peer_event ev = { .kind = PEER_MEMBER_LEFT, .name = str_c(name), .dead = dead };
+    step(&ev);
+}
+
+static struct peer_view turns(size_t count, size_t own)
+{
+    struct peer_view view;
+    peer_view_get(p, &view);
+    assert_int_equal(view.turns_count, count);
+    assert_int_equal(view.turn, own);
+    return view;
+}
+
+static void who_failed_keeps_its_turn_for_the_linger_time(void **state)
+{
+    (void)state;
+    begin_lingering(NULL, 0, 11000);
+    member(PEER_MEMBER_JOINED, "a", 2);
+    leave("a", true);
+    struct peer_view view = turns(2, 1);
+    assert_true(str_eq(view.turns[0], STR("a")));
+    assert_int_equal(view.members_count, 1); /* but it is no member */
+    assert_int_equal(view.position, 0);
+    (void)pass(10999, PEER_CHANGED);
+    turns(2, 1);
+    assert_int_equal(pass(1, PEER_CHANGED), 1);
+    turns(1, 0);
+}
+
+static void who_says_good_bye_gives_its_turn_up(void **state)
+{
+    (void)state;
+    begin_lingering(NULL, 0, 11000);
+    member(PEER_MEMBER_JOINED, "a", 2);
+    leave("a", false);
+    turns(1, 0);
+}
+
+static void who_is_known_to_have_ended_gives_its_turn_up(void **state)
+{
+    (void)state;
+    begin_lingering(NULL, 0, 11000);
+    member(PEER_MEMBER_JOINED, "a", 2);
+    member(PEER_MEMBER_JOINED, "b", 3);
+    leave("a", true);
+    leave("b", true);
+    turns(3, 2);
+    struct peer_event ev = { .kind = PEER_MEMBER_ENDED, .name = STR("a") };
+    step(&ev);
+    assert_int_equal(count(PEER_CHANGED), 1);
+    struct peer_view view = turns(2, 1);
+    assert_true(str_eq(view.turns[0], STR("b")));
+    step(&ev); /* is known already */
+    assert_int_equal(count(PEER_CHANGED), 0);
+}
+
+static void who_comes_back_has_one_turn(void **state)
+{
+    (void)state;
+    begin_lingering(NULL, 0, 11000);
+    member(PEER_MEMBER_JOINED, "a", 2);
+    leave("a", true);
+    member(PEER_MEMBER_JOINED, "a", 2);
+    turns(2, 1);
+    (void)pass(20000, PEER_CHANGED);
+    turns(2, 1);
+}
+
+static void silence_before_the_verdict_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(peer_linger_ms(15000, 1000), 11000); /* upstream's defaults: four intervals of suspicion */
+    assert_int_equal(peer_linger_ms(3000, 1000), 0);
+}
+
 #define T(f) cmocka_unit_test_teardown(f, stop)
 int main(void)
 {
@@ -368,6 +453,11 @@ int main(void)
         T(forged_members_do_not_become_an_endless_list),
         T(after_stop_nothing_is_tried),
         T(peers_without_a_port_are_refused),
+        T(who_failed_keeps_its_turn_for_the_linger_time),
+        T(who_says_good_bye_gives_its_turn_up),
+        T(who_is_known_to_have_ended_gives_its_turn_up),
+        T(who_comes_back_has_one_turn),
+        T(silence_before_the_verdict_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
