@@ -80,7 +80,8 @@ int ctl_main(int argc, char **argv);
 int ctl_fail(struct ctl *c);
 struct wire_time ctl_now(void);
 
-/* ---- tables of text (table.c): columns two runes wider than their widest cell, the last one padded too ---- */
+/* ---- tables of text (table.c): columns two runes wider than their widest cell, the last one padded too; a tab or a line break
+ * in a cell moves columns as in amtool ---- */
 
 #define CTL_COLUMNS_MAX 12
 struct ctl_table {

@@ -125,7 +125,9 @@ def set_up(port):
                 one({"alertname": "Load", "cluster": "c2", "severity": "warning", "team": "b2"}, 3600),
                 one({"alertname": "Quiet", "cluster": "c2", "severity": "critical", "env": "prod", "zone": "eu"}, 1800,
                     {"description": "line one\nline two"}),
-                one({"alertname": "žluť", "cluster": "c3"}, 900))
+                one({"alertname": "žluť", "cluster": "c3"}, 900),
+                one({"alertname": "Several\nlines", "cluster": "c4"}, 800, {"summary": "a\ttab", "description": "one\n\ntwo\n"}),
+                one({"alertname": "After it", "cluster": "c4"}, 700, {"summary": "\n"}))
 
     def put(matchers, starts, ends, by, comment):
         return post_silence(port, {"matchers": matchers, "startsAt": rfc(starts), "endsAt": rfc(ends), "createdBy": by,
@@ -206,6 +208,18 @@ def session(binary, name):
         results.append((code, erase(out), erase(err).replace("tocsinctl: error: ", "amtool: error: ")))
     assert server.alive()
     return results
+
+
+def tables_of_many_lines_are_amtools():
+    """What breaks lines and columns in a table breaks them in the same places."""
+    server = Server(CONFIG)
+    set_up(server.port)
+    post_silence(server.port, {"matchers": [{"name": "a", "value": "b\nc", "isRegex": False, "isEqual": True}], "startsAt": rfc(100),
+                               "endsAt": rfc(5000), "createdBy": "ann\tbob", "comment": "two\nlines\n"})
+    for line in (("alert",), ("-o", "extended", "alert"), ("silence",), ("-o", "extended", "silence")):
+        told = [run([program, "--no-version-check", f"--alertmanager.url=http://127.0.0.1:{server.port}", *line], env={"HOME": server.folder})
+                for program in ("amtool", TOCSINCTL)]
+        assert told[0][0] == 0 and told[0] == told[1], f"{line}\n{told[0][1]}\n{told[1][1]}"
 
 
 def every_command_prints_the_same_against_both():
@@ -347,4 +361,4 @@ def the_recorded_session_is_repeated():
 
 
 if __name__ == "__main__":
-    main([every_command_prints_the_same_against_both, the_recorded_session_is_repeated])
+    main([every_command_prints_the_same_against_both, tables_of_many_lines_are_amtools, the_recorded_session_is_repeated])

@@ -50,11 +50,44 @@ static void width_is_counted_in_runes(void **state)
     check(2, cells, 4, "\xc5\xbelu\xc5\xa5   x  \nabcde  y  \n");
 }
 
-static void an_empty_column_has_no_width(void **state)
+static void an_empty_column_is_padding_only(void **state)
 {
     (void)state;
     static const char *const cells[] = { "a", "", "b", "c", "", "d" };
-    check(3, cells, 6, "a  b  \nc  d  \n");
+    check(3, cells, 6, "a    b  \nc    d  \n");
+}
+
+static void a_line_break_in_a_cell_ends_the_columns(void **state)
+{
+    (void)state;
+    static const char *const cells[] = { "Name", "Text", "State", "x", "one\ntwo", "s", "longer", "y", "s" };
+    check(3, cells, 9,
+          "Name    Text  State  \n"
+          "x       one\n"
+          "two     s  \n"
+          "longer  y  s  \n");
+}
+
+static void a_tab_in_a_cell_is_one_more_column(void **state)
+{
+    (void)state;
+    static const char *const cells[] = { "A", "B", "x\ty\tw", "z" };
+    check(2, cells, 4, "A  B  \nx  y  w  z  \n");
+}
+
+static void thousands_of_tabs_are_text_in_the_end(void **state)
+{
+    (void)state;
+    struct buf tabs = { 0 };
+    struct ctl_table t;
+    ctl_table_init(&t, &arena, 2);
+    buf_fill(&tabs, '\t', 100000);
+    for (int i = 0; i < 4; i++)
+        ctl_table_cell(&t, buf_view(&tabs));
+    buf_reset(&out);
+    ctl_table_write(&t, &out);
+    assert_true(out.n > 4 * 99000);
+    buf_deinit(&tabs);
 }
 
 static void many_rows_keep_their_order(void **state)
@@ -79,7 +112,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(columns_are_two_wider_than_their_widest_cell_the_last_too, setup, teardown),
         cmocka_unit_test_setup_teardown(width_is_counted_in_runes, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_empty_column_has_no_width, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_empty_column_is_padding_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_line_break_in_a_cell_ends_the_columns, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_tab_in_a_cell_is_one_more_column, setup, teardown),
+        cmocka_unit_test_setup_teardown(thousands_of_tabs_are_text_in_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(many_rows_keep_their_order, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
