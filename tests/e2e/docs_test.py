@@ -3,6 +3,7 @@
 errors fatal in a network of its own, so that the ports that the page names are free, with the programs of this build on PATH.
 Blocks marked `console` hold what cannot be run by a test; each of their lines is in NOT_RUN with its reason. Also: the generated
 pages are those that the tables give, links between pages lead somewhere, and every flag that a page names exists."""
+import glob
 import os
 import re
 import shutil
@@ -129,8 +130,36 @@ def what_has_no_effect_is_warned_of_with_its_line():
     assert code == 1 and "vsock" in err and "not available" in err, err
 
 
+def root_pages():
+    return [os.path.join(ROOT, f"{name}.md") for name in ("ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")]
+
+
+def the_map_is_the_tree():
+    page = text_of(os.path.join(ROOT, "ARCHITECTURE.md"))
+    floors = {}
+    for line in text_of(os.path.join(ROOT, "tools", "floors.txt")).splitlines():
+        if line and not line.startswith("#"):
+            number, name = line.split()
+            if os.path.isdir(os.path.join(ROOT, "src", name)):
+                floors.setdefault(int(number), set()).add(name)
+    drawn = {int(n): set(names.split()) for n, names in re.findall(r"^\| (\d+) \| ([a-z ]+) \|", page, re.M)}
+    assert drawn == floors, f"drawn {drawn}\nis {floors}"
+    code = "".join(text_of(os.path.join(folder, f)) for folder, _, files in os.walk(os.path.join(ROOT, "src")) for f in files if f.endswith(".c"))
+    threads = set(re.findall(r'thread_start(?:_deep)?\([^;]*?"([a-z-]+)"', code))
+    table = page[page.index("## Threads"):page.index("## Files")]
+    missing = [t for t in threads if not re.search(rf"\b{t}\b", table)]
+    assert len(threads) >= 6 and not missing, missing
+
+
+def paths_that_pages_name_are_there():
+    for path in pages() + root_pages():
+        for name in re.findall(r"`((?:src|tests|tools|docs|deploy|config|bench)/[\w./*<>\[\]-]+)`", text_of(path)):
+            pattern = re.sub(r"<\w+>|\[ch\]", "*", name)
+            assert glob.glob(os.path.join(ROOT, pattern)) or name == "src/x/x.h", f"{path}: {name}"
+
+
 def links_between_pages_lead_somewhere():
-    for path in pages():
+    for path in pages() + root_pages():
         for target in re.findall(r"\]\(([^)#\s]+)", text_of(path)):
             if not re.match(r"\w+:", target):
                 assert os.path.exists(os.path.join(os.path.dirname(path), target)), f"{path}: {target}"
@@ -166,5 +195,6 @@ def both_programs_have_a_page_of_the_manual():
 
 if __name__ == "__main__":
     tests = [what_is_not_run_is_listed_with_a_reason, the_configuration_page_is_what_the_tables_say,
-             whatever_has_no_effect_is_on_the_page_of_differences, what_has_no_effect_is_warned_of_with_its_line, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists, both_programs_have_a_page_of_the_manual]
+             whatever_has_no_effect_is_on_the_page_of_differences, what_has_no_effect_is_warned_of_with_its_line, the_map_is_the_tree,
+             paths_that_pages_name_are_there, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists, both_programs_have_a_page_of_the_manual]
     main(tests + [page_test(path) for path in pages() if blocks(path, "sh")])
