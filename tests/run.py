@@ -155,8 +155,7 @@ def tier_tsan(totals, opt):
 SIMULATIONS = {
     "sim_dispatch_sim": (["--seeds", "10000"], ["--seeds", "50000"], ["--seeds", "300"]),
     "sim_mesh_sim": (["--nodes", "5", "--seeds", "2000"], ["--nodes", "5", "--seeds", "10000"], ["--nodes", "5", "--seeds", "50"]),
-    # About one seed in a thousand still doubles a notification (0x342 0x3f9 0x5ec 0x78c 0xfe5): --long shows them all.
-    "sim_cluster_sim": (["--seeds", "800"], ["--seeds", "30000"], ["--seeds", "300"]),
+    "sim_cluster_sim": (["--seeds", "10000"], ["--seeds", "30000"], ["--seeds", "300"]),
     "sim_tsdb_model": (["--seeds", "20"], ["--seeds", "20", "--ops", "100000"], ["--seeds", "3"]),
     "sim_tsdb_model:cuts": (["--cuts", "--seeds", "4"], ["--cuts", "--seeds", "100"], ["--cuts", "--seeds", "1"]),
 }

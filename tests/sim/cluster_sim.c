@@ -4,10 +4,10 @@
  *     cluster_sim [--seeds N] [--seed S] [--jobs J]
  *
  * Three kinds of seeds. A mild one has loss, delay, doubled and reordered packets, skewed clocks, pauses and runs of total loss
- * shorter than the peer timeout, one of these at a time. A broken one has a receiver that fails, for all replicas or for one, on a network that only
- * delays: who tries next is agreed on by claims, which are sent once. A wild one has partitions in one direction or both, long
- * pauses, crashes, departures, restarts with the old state, under the old name or a new one, and members of upstream's kind. One replica, any
- * of them, stays alive. At the end everything heals, who is down comes back, and new groups fire. Held against each:
+ * shorter than the peer timeout, several of these at once. A broken one has all that and a receiver that fails, for all
+ * replicas or for one. A wild one has partitions in one direction or both, long pauses, crashes, departures, restarts with the
+ * old state, under the old name or a new one, and members of upstream's kind. One replica, any of them, stays alive. At the
+ * end everything heals, who is down comes back, and new groups fire. Held against each:
  *   members    who is up agrees on who is up
  *   silence    every acknowledged silence is at every replica
  *   unsaid     what fires and is not muted is said within its bound, also while the cluster is in trouble
@@ -628,12 +628,10 @@ static void trouble(struct sim *s)
         break;
     case 1:
     case 2:
-        if (s->cut_until == 0 && s->kind != BROKEN)
+        if (s->cut_until == 0)
             cut(s);
         break;
     case 3:
-        if (s->kind == BROKEN)
-            break;
         if (s->mild)
             pause_node(s, i, (int64_t)rng_below(&s->rng, MILD_PAUSE_MS));
         else if (i != s->survivor)
@@ -803,7 +801,7 @@ static void make_world(struct sim *s)
     struct world_config config = {
         .seed = s->seed,
         .nodes = NODES,
-        .loss_permille = s->kind == BROKEN ? 0 : (unsigned)rng_below(&s->rng, s->mild ? 200 : 300),
+        .loss_permille = (unsigned)rng_below(&s->rng, s->mild ? 200 : 300),
         .duplicate_permille = (unsigned)rng_below(&s->rng, 100),
         .delay_min_ms = (int64_t)rng_below(&s->rng, 20),
         .upstream = s->mild || rng_below(&s->rng, 2) ? 0 : (size_t)rng_below(&s->rng, NODES),
