@@ -446,9 +446,12 @@ static void handle_endpoint(struct api_call *c, const struct endpoint *e)
         e->post(c);
 }
 
-void api_v2_handle(struct api_call *c, struct str path)
+void api_v2_handle(struct api_call *c, struct str asked)
 {
     struct arena *a = c->req->arena;
+    struct str path = asked;
+    if (path.n > 1 && path.p[path.n - 1] == '/') /* the framework's router looks for the cleaned path */
+        path.n--;
     c->config = c->api->backend.config(c->api->backend.arg);
     if (str_eq(c->req->method, STR("OPTIONS")) &&
         http_request_has_header(c->req, STR("Access-Control-Request-Method"))) {
@@ -474,6 +477,6 @@ void api_v2_handle(struct api_call *c, struct str path)
         handle_silence(c, kept);
         return;
     }
-    struct str text = arena_printf(a, "path /api/v2%.*s was not found", STR_ARG(path));
+    struct str text = arena_printf(a, "path /api/v2%.*s was not found", STR_ARG(asked));
     api_answer_refusal(c, &(struct api_refusal){ 404, 404, text });
 }

@@ -32,6 +32,7 @@
 #include "notify/render_data.h"
 #include "web/web.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -562,9 +563,20 @@ static struct labels route_labels(void *arg, struct arena *arena, const struct d
     return out;
 }
 
+/* Upstream's default is the greater of CPUs and 8. There a request that is being answered has a goroutine that runs; here it
+ * mostly waits its turn at the alert thread and costs a few KiB: a burst of clients that upstream would answer must not be
+ * refused for that. */
+static int get_limit(const struct options *o)
+{
+    enum { LEAST = 8, WAITING_PER_RUNNING = 16 };
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (o->web_get_concurrency > 0)
+        return o->web_get_concurrency < INT_MAX ? (int)o->web_get_concurrency : INT_MAX;
+    return (int)(cpus > LEAST ? cpus : LEAST) * WAITING_PER_RUNNING;
+}
+
 static void prepare_web(struct app *a)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     a->api.backend = (struct api_backend){ .arg = a, .ask = backend_ask, .config = running_config, .now = backend_now,
                                            .started = clock_wall() };
     a->api.mode = features_matcher_mode(&a->features);
@@ -573,7 +585,7 @@ static void prepare_web(struct app *a)
     a->api.route_labels = route_labels;
     a->api.route_labels_arg = a;
     a->web.api = a->alert_half ? &a->api : NULL;
-    a->web.get_limit = a->o->web_get_concurrency > 0 ? (int)a->o->web_get_concurrency : cpus > 8 ? (int)cpus : 8;
+    a->web.get_limit = get_limit(a->o);
     a->web.registry = a->registry;
     a->web.lifecycle_open = a->alert_half && !a->prometheus_half;
     a->web.lifecycle_enabled = a->o->web_enable_lifecycle;

@@ -8,7 +8,11 @@
  * X2  A connection sleeps (MHD_suspend_connection) only in sleep_until_woken(), and is woken exactly once per sleep: by
  *     finish, by the comparer, or by the watch that abandons it. Whoever moves `state` out of SUSPENDED does it.
  * X3  suspend comes before the state says SUSPENDED; if DONE got there first, we wake ourselves.
- * X4  After a refusal at the headers a body of at most DISCARD_BYTES_MAX is read and dropped, so that the client gets to
+ * X4  A connection that falls asleep in the call that came with the last bytes of its request is taken, when it wakes, for one
+ *     that still reads: if its client has closed its side meanwhile, libmicrohttpd sees the end of file first and drops the
+ *     answer. So it does not sleep in that call but in the next one, a turn of the loop later, when libmicrohttpd has noted
+ *     that there is nothing to read (STAGE_LINGER).
+ * X5  After a refusal at the headers a body of at most DISCARD_BYTES_MAX is read and dropped, so that the client gets to
  *     the answer and the connection can go on; a longer one is answered at once, which closes the connection. */
 #include "base/mem.h"
 #include "base/num.h"
@@ -540,15 +544,23 @@ static enum MHD_Result take_body(struct exchange *x, const char *upload, size_t 
     return MHD_YES;
 }
 
-static enum MHD_Result call_handler(struct exchange *x, void **context)
+static enum MHD_Result call_handler(struct exchange *x)
 {
     struct http_server *s = x->server;
     x->pub.request.body = buf_view(&x->body);
-    x->stage = STAGE_HANDLE;
     set_phase(x->conn, CONN_HANDLED);
-    struct conn *c = x->conn;
     atomic_store(&x->state, EXCHANGE_HANDLING);
     s->config.handle(s->config.arg, &x->pub);
+    if (atomic_load(&x->state) == EXCHANGE_DONE)
+        return answer(x);
+    x->stage = STAGE_LINGER;
+    return MHD_YES;
+}
+
+static enum MHD_Result wait_for_holder(struct exchange *x, void **context)
+{
+    struct conn *c = x->conn;
+    x->stage = STAGE_HANDLE;
     if (atomic_load(&x->state) == EXCHANGE_DONE)
         return answer(x);
     if (sleep_until_woken(x, context))
@@ -591,7 +603,9 @@ enum MHD_Result exchange_access(void *arg, struct MHD_Connection *mhd, const cha
     case STAGE_BODY:
         if (*upload_bytes)
             return take_body(x, upload, upload_bytes);
-        return x->reject ? answer(x) : call_handler(x, context);
+        return x->reject ? answer(x) : call_handler(x);
+    case STAGE_LINGER:
+        return wait_for_holder(x, context);
     case STAGE_HANDLE:
         return answer(x);
     case STAGE_ANSWERED:
@@ -611,6 +625,20 @@ static void hear_last_word(struct conn *c)
         shutdown(c->fd, SHUT_RD);
 }
 
+/* A connection that broke before it fell asleep leaves its exchange to the holder. */
+static bool left_to_holder(struct exchange *x)
+{
+    struct http_server *s = x->server;
+    int expected = EXCHANGE_HANDLING;
+    lock_take(&s->lock); /* http_exchange_gone() may be looking at the connection */
+    server_retain(s);
+    bool left = atomic_compare_exchange_strong(&x->state, &expected, EXCHANGE_ABANDONED);
+    lock_give(&s->lock);
+    if (!left)
+        server_release(s);
+    return left;
+}
+
 void exchange_end(void *arg, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)
 {
     struct http_server *s = arg;
@@ -622,7 +650,7 @@ void exchange_end(void *arg, struct MHD_Connection *mhd, void **context, enum MH
     set_phase(c, CONN_IDLE);
     hear_last_word(c);
     *context = NULL;
-    if (x)
+    if (x && !left_to_holder(x))
         exchange_give(x);
     if (atomic_fetch_sub(&s->running, 1) == 1 && atomic_load(&s->stopping)) {
         lock_take(&s->lock);

@@ -49,7 +49,7 @@ struct conn {
  * Before DONE and in it, the pool thread frees it when the request is over. */
 enum exchange_state { EXCHANGE_READING, EXCHANGE_HANDLING, EXCHANGE_SUSPENDED, EXCHANGE_DONE, EXCHANGE_ABANDONED };
 
-enum exchange_stage { STAGE_HEADERS, STAGE_COMPARE, STAGE_BODY, STAGE_HANDLE, STAGE_ANSWERED };
+enum exchange_stage { STAGE_HEADERS, STAGE_COMPARE, STAGE_BODY, STAGE_LINGER, STAGE_HANDLE, STAGE_ANSWERED };
 
 struct exchange {
     struct http_exchange pub; /* first */

@@ -6,7 +6,10 @@
 #include "web/web.h"
 
 #include "expfmt/write.h"
+#include "http/header.h"
 #include "http/router.h"
+#include "http/url.h"
+#include "wire/gzip.h"
 
 static const double duration_bounds[] = { .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10 };
 static const double size_bounds[] = { 100, 1000, 10000, 100000, 1000000, 10000000, 100000000 };
@@ -106,6 +109,19 @@ static void answer_error(struct web_call *c, int status, struct str text)
 
 /* ---- handlers ---- */
 
+/* A scraper on the other end of a wire says so; most of an exposition is the same few words. */
+static void compress_if_asked(struct api_call *call)
+{
+    if (!http_token_list_has(http_request_header(call->req, STR("Accept-Encoding")), STR("gzip")))
+        return;
+    struct buf *body = &call->res->body, packed = { 0 };
+    gzip_encode(buf_view(body), 1, &packed);
+    buf_reset(body);
+    buf_str(body, buf_view(&packed));
+    buf_deinit(&packed);
+    http_response_header(call->res, STR("Content-Encoding"), STR("gzip"));
+}
+
 static void metrics_done(struct api_ask *q)
 {
     struct api_call *call = q->user;
@@ -114,6 +130,7 @@ static void metrics_done(struct api_ask *q)
     call->res->status = 200;
     http_response_set_header(call->res, STR("Content-Type"), choice.content_type);
     expfmt_write(&call->res->body, choice.format, c->web->registry);
+    compress_if_asked(call);
     api_finish(call);
 }
 
@@ -293,6 +310,27 @@ static bool strip_prefix(struct web_call *c, struct str *path)
     return false;
 }
 
+/* Go's ServeMux leads a path with empty, . or .. elements to the one that is meant. */
+static bool is_clean(struct web_call *c, struct str *cleaned)
+{
+    struct arena *a = c->call.req->arena;
+    struct str path = c->call.req->path;
+    if (path.n == 0 || path.p[0] != '/' || str_eq(c->call.req->method, STR("CONNECT")))
+        return true;
+    *cleaned = http_path_clean(a, path);
+    if (cleaned->n > 1 && path.p[path.n - 1] == '/')
+        *cleaned = arena_printf(a, "%.*s/", STR_ARG(*cleaned));
+    return str_eq(*cleaned, path);
+}
+
+static void lead_to(struct web_call *c, struct str path)
+{
+    const struct http_request *req = c->call.req;
+    struct str to = arena_printf(req->arena, "%.*s%s%.*s", STR_ARG(path), req->query.n ? "?" : "", STR_ARG(req->query));
+    http_answer_redirect(c->call.res, req, to, 301);
+    api_finish(&c->call);
+}
+
 /* The Alertmanager half alone knows no PUT on its lifecycle routes and no /-/quit; the Prometheus half has no v1 notice. */
 static size_t active_routes(const struct web *w, struct http_route *out)
 {
@@ -315,6 +353,10 @@ void web_handle(struct web *w, struct web_call *c)
     c->watch = stopwatch_start();
     c->call.api = w->api;
     c->call.finish = measured_finish;
+    if (!is_clean(c, &path)) {
+        lead_to(c, path);
+        return;
+    }
     if (!strip_prefix(c, &path))
         return;
     if (w->api && str_starts(path, STR("/api/v2/"))) {

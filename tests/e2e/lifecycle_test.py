@@ -1,4 +1,5 @@
 """The life of the process as its operator sees it: start, flags, listeners, signals, reload, shutdown, metrics."""
+import gzip
 import struct
 
 from harness import *
@@ -388,6 +389,52 @@ def gets_beyond_the_limit_are_refused_in_upstreams_words():
     assert call(server.port, "GET", "/-/healthy")[0] == 200
 
 
+def a_burst_of_clients_that_half_close_is_answered_without_exception():
+    server = Server(QUIET)
+    body = json.dumps([alert("A")])
+    requests = [f"GET /api/v2/alerts HTTP/1.1\r\nHost: x\r\n{close}\r\n" for close in ("", "Connection: close\r\n")]
+    requests += [f"POST /api/v2/alerts HTTP/1.1\r\nHost: x\r\n{close}Content-Type: application/json\r\n"
+                 f"Content-Length: {len(body)}\r\n\r\n{body}" for close in ("", "Connection: close\r\n")]
+    answers = []
+
+    def ask(text):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+            s.sendall(text.encode())
+            s.shutdown(socket.SHUT_WR)
+            got = b""
+            while chunk := s.recv(65536):
+                got += chunk
+        answers.append(got[:15])
+
+    def ask_many(text):
+        for _ in range(25):
+            ask(text)
+    threads = [threading.Thread(target=ask_many, args=(requests[i % 4],), daemon=True) for i in range(16)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert len(answers) == 400 and set(answers) == {b"HTTP/1.1 200 OK"}, {a: answers.count(a) for a in set(answers)}
+
+
+def paths_are_cleaned_as_upstream_does():
+    server = Server(QUIET)
+    assert call(server.port, "GET", "/api/v2/alerts/")[0] == 200
+    for dirty, clean in (("//metrics", "/metrics"), ("/api/v2/../v2/status?a=b", "/api/v2/status?a=b"), ("/./-//ready", "/-/ready"),
+                         ("/../..//", "/")):
+        status, headers, _ = call(server.port, "GET", dirty)
+        assert (status, headers.get("location")) == (301, clean), (dirty, status, headers)
+
+
+def metrics_are_compressed_for_who_asks():
+    server = Server(QUIET)
+    status, headers, body = call(server.port, "GET", "/metrics", headers={"Accept-Encoding": "gzip"})
+    text = gzip.decompress(body)
+    assert status == 200 and headers["content-encoding"] == "gzip" and b"alertmanager_build_info{" in text
+    assert len(body) * 3 < len(text), (len(body), len(text))
+    assert "content-encoding" not in call(server.port, "GET", "/metrics")[1]
+
+
 def a_request_that_takes_too_long_is_answered_503():
     server = Server(QUIET, extra=["--web.timeout=300ms"])
     os.unlink(server.config_path)
@@ -463,5 +510,6 @@ if __name__ == "__main__":
           port_0_is_logged_as_the_real_address, ipv6_and_both_families_are_served, json_log_lines_are_json,
           every_metric_of_upstream_is_there_and_the_process_ones_are_true, prefixes_and_external_url_lead_to_each_other,
           the_external_url_reaches_the_notification, gets_beyond_the_limit_are_refused_in_upstreams_words,
-          a_request_that_takes_too_long_is_answered_503, wrong_flags_exit_1_in_kingpins_words,
+          a_burst_of_clients_that_half_close_is_answered_without_exception, paths_are_cleaned_as_upstream_does,
+          metrics_are_compressed_for_who_asks, a_request_that_takes_too_long_is_answered_503, wrong_flags_exit_1_in_kingpins_words,
           config_check_says_what_would_run, a_taken_port_is_an_error_at_start])

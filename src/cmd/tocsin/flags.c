@@ -30,7 +30,7 @@ static const struct flag flags[] = {
     F(STR, web_config_file, "web.config.file", "", "Path to configuration file that can enable TLS or authentication."),
     F(STR, web_external_url, "web.external-url", "", "The URL under which the server is externally reachable. If it has a path portion, it prefixes all HTTP endpoints.", .placeholder = "<URL>"),
     F(STR, web_route_prefix, "web.route-prefix", "", "Prefix for the internal routes of web endpoints. Defaults to the path of --web.external-url.", .placeholder = "<path>"),
-    F(I64, web_get_concurrency, "web.get-concurrency", "0", "Maximum number of GET requests processed concurrently. If negative or zero, the number of CPUs or 8, whichever is larger."),
+    F(I64, web_get_concurrency, "web.get-concurrency", "0", "Maximum number of GET requests processed concurrently. If negative or zero, 16 times the number of CPUs or 8, whichever is larger."),
     F(GO_DURATION, web_timeout_ns, "web.timeout", "0s", "Timeout for HTTP requests. If negative or zero, no timeout is set."),
     F(PROM_DURATION, web_read_timeout_ms, "web.read-timeout", "5m", "Maximum duration before timing out read of the request, and closing idle connections.", .inactive = true),
     F(I64, web_max_connections, "web.max-connections", "512", "Maximum number of simultaneous connections across all listeners (Prometheus half)."),
