@@ -194,18 +194,10 @@ bool alerts_print(struct ctl *c, struct str body)
 /* Filters go to the server as given; only the first may be a bare alert name. */
 void alerts_filter_query(struct ctl *c, struct buf *q)
 {
-    for (size_t i = 0; i < c->f.matchers.n; i++) {
-        struct str text = c->f.matchers.v[i];
-        struct matcher m;
-        struct err ignored = { 0 };
-        if (i == 0) {
-            if (matcher_parse(c->arena, c->mode, text, &m, NULL, &ignored))
-                matcher_deinit(&m);
-            else
-                text = ctl_alertname_matcher(c->arena, text);
-        }
+    struct str_list texts = ctl_matcher_texts(c);
+    for (size_t i = 0; i < texts.n; i++) {
         buf_c(q, "&filter=");
-        http_query_escape(q, text);
+        http_query_escape(q, texts.v[i]);
     }
 }
 
@@ -240,21 +232,8 @@ static void write_map(struct json_writer *w, struct labels ls)
 int ctl_alert_add(void *program)
 {
     struct ctl *c = program;
-    struct str_list texts = c->f.matchers;
     struct labels labels, annotations;
-    if (texts.n) {
-        /* A first argument that is no matcher is the alert's name. */
-        struct matcher m;
-        struct err ignored = { 0 };
-        struct str *v = arena_alloc_array(c->arena, texts.n, sizeof *v);
-        memcpy(v, texts.v, texts.n * sizeof *v);
-        if (matcher_parse(c->arena, c->mode, v[0], &m, NULL, &ignored))
-            matcher_deinit(&m);
-        else
-            v[0] = ctl_alertname_matcher(c->arena, v[0]);
-        texts.v = v;
-    }
-    if (!ctl_parse_pairs(c, texts, "labels must be specified as key=value pairs", &labels) ||
+    if (!ctl_parse_pairs(c, ctl_matcher_texts(c), "labels must be specified as key=value pairs", &labels) ||
         !ctl_parse_pairs(c, c->f.annotations, "annotations must be specified as key=value pairs", &annotations))
         return ctl_fail(c);
     struct go_time start = { .t = WIRE_TIME_ZERO }, end = { .t = WIRE_TIME_ZERO };

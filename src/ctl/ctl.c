@@ -139,14 +139,25 @@ void ctl_write_time(struct json_writer *w, struct str key, const struct go_time 
     w->need_comma = true;
 }
 
-struct str ctl_alertname_matcher(struct arena *a, struct str name)
+struct str_list ctl_matcher_texts(struct ctl *c)
 {
-    struct buf b = { 0 };
-    buf_c(&b, "alertname=");
-    go_quote(&b, name);
-    struct str s = arena_str(a, buf_view(&b));
-    buf_deinit(&b);
-    return s;
+    struct str_list texts = c->f.matchers;
+    struct matcher m;
+    struct err ignored = { 0 };
+    if (texts.n == 0)
+        return texts;
+    if (matcher_parse(c->arena, c->mode, texts.v[0], &m, NULL, &ignored)) {
+        matcher_deinit(&m);
+        return texts;
+    }
+    struct buf name = { 0 };
+    buf_c(&name, "alertname=");
+    go_quote(&name, texts.v[0]);
+    struct str *v = arena_alloc_array(c->arena, texts.n, sizeof *v);
+    memcpy(v, texts.v, texts.n * sizeof *v);
+    v[0] = arena_str(c->arena, buf_view(&name));
+    buf_deinit(&name);
+    return (struct str_list){ .v = v, .n = texts.n };
 }
 
 /* What the fallback parser has to say, as a log line. */
@@ -249,7 +260,8 @@ static void version_block(struct ctl *c)
 static const char essay[] =
     "View and modify the current Alertmanager state.\n\n"
     "Config File: The alertmanager tool will read a config file in YAML format from one of two default config locations: "
-    "$HOME/.config/amtool/config.yml or /etc/amtool/config.yml\n\n"
+    "$HOME/.config/amtool/config.yml or /etc/amtool/config.yml, then from those of Debian's amtool: "
+    "$HOME/.config/prometheus/amtool.yml or /etc/prometheus/amtool.yml. The first that names a flag counts.\n\n"
     "All flags can be given in the config file, but the following are the suited for static configuration:\n\n"
     "\talertmanager.url\n"
     "\t\tSet a default alertmanager url for each request\n\n"

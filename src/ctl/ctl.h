@@ -134,8 +134,8 @@ MUST_CHECK bool ctl_read_time(struct json_reader *r, struct go_time *t);
 void ctl_write_time(struct json_writer *w, struct str key, const struct go_time *t); /* three decimals, its own zone */
 /* --date.format applied to a time, as a cell; "relative" gives "2h5m ago" or "in 3d". */
 void ctl_table_date(struct ctl *c, struct ctl_table *t, const struct go_time *at);
-/* The first argument that is no matcher is an alert name. */
-struct str ctl_alertname_matcher(struct arena *a, struct str name);
+/* The arguments; a first one that is no matcher stands for the alert of that name. */
+struct str_list ctl_matcher_texts(struct ctl *c);
 MUST_CHECK bool ctl_parse_matchers(struct ctl *c, struct str_list texts, struct matchers *out);
 /* RFC 3339 with Go's error text. */
 MUST_CHECK bool ctl_parse_time(struct str s, struct go_time *t, struct err *err);

@@ -208,19 +208,11 @@ int ctl_silence_query(void *program)
 {
     struct ctl *c = program;
     struct buf q = { 0 };
-    struct matcher m;
-    struct err ignored = { 0 };
+    struct str_list texts = ctl_matcher_texts(c);
     buf_c(&q, "/silences");
-    for (size_t i = 0; i < c->f.matchers.n; i++) {
-        struct str text = c->f.matchers.v[i];
-        if (i == 0) {
-            if (matcher_parse(c->arena, c->mode, text, &m, NULL, &ignored))
-                matcher_deinit(&m);
-            else
-                text = ctl_alertname_matcher(c->arena, text);
-        }
+    for (size_t i = 0; i < texts.n; i++) {
         buf_c(&q, i ? "&filter=" : "?filter=");
-        http_query_escape(&q, text);
+        http_query_escape(&q, texts.v[i]);
     }
     struct str path = arena_str(c->arena, buf_view(&q)), body;
     buf_deinit(&q);
@@ -327,21 +319,9 @@ static bool preview(struct ctl *c, const struct matchers *ms)
 int ctl_silence_add(void *program)
 {
     struct ctl *c = program;
-    struct str_list texts = c->f.matchers;
     struct matchers matchers;
     struct labels annotations;
-    if (texts.n) {
-        struct matcher m;
-        struct err ignored = { 0 };
-        struct str *v = arena_alloc_array(c->arena, texts.n, sizeof *v);
-        memcpy(v, texts.v, texts.n * sizeof *v);
-        if (matcher_parse(c->arena, c->mode, v[0], &m, NULL, &ignored))
-            matcher_deinit(&m);
-        else
-            v[0] = ctl_alertname_matcher(c->arena, v[0]);
-        texts.v = v;
-    }
-    if (!ctl_parse_matchers(c, texts, &matchers))
+    if (!ctl_parse_matchers(c, ctl_matcher_texts(c), &matchers))
         return ctl_fail(c);
     struct go_time start = { .t = ctl_now() }, end = start;
     bool ok = matchers.n > 0 || err_set(&c->err, ERR_INVALID, "no matchers specified");
