@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,13 @@ static size_t array_bytes(size_t count, size_t size)
     if (__builtin_mul_overflow(count, size, &n))
         out_of_memory(SIZE_MAX);
     return n;
+}
+
+void mem_return_large(void)
+{
+    /* Said explicitly: else glibc raises the threshold to what was freed last. */
+    mallopt(M_MMAP_THRESHOLD, (int)MEM_LARGE_BYTES);
+    mallopt(M_TRIM_THRESHOLD, (int)(4 * MEM_LARGE_BYTES));
 }
 
 void *mem_alloc(size_t n)

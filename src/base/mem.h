@@ -19,6 +19,10 @@ void *mem_realloc(void *p, size_t n);                   /* new part not zeroed *
 void *mem_realloc_array(void *p, size_t count, size_t size);
 void *mem_dup(const void *p, size_t n);
 void mem_free(void *p);
+/* From now on blocks of MEM_LARGE_BYTES and more go back to the system when they are freed, whatever was allocated before:
+ * a burst leaves nothing behind. Once, before other threads start. */
+#define MEM_LARGE_BYTES (256u << 10)
+void mem_return_large(void);
 
 #define MEM_NEW(type) ((type *)mem_alloc(sizeof(type)))
 

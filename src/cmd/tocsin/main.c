@@ -2,6 +2,7 @@
 #include "app/app.h"
 #include "app/options.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "ctl/flag.h"
 #include "io/clock_io.h"
 #include "io/signals.h"
@@ -41,6 +42,7 @@ int main(int argc, char **argv)
     struct err err = { 0 };
     enum log_level level;
     enum log_format format;
+    mem_return_large();
     signals_block();
     arena_init(&arena, ARENA_NO_LIMIT);
     struct command_line cl = { .arena = &arena, .values = &options };
