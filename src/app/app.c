@@ -585,6 +585,7 @@ static void prepare_web(struct app *a)
     a->api.route_labels = route_labels;
     a->api.route_labels_arg = a;
     a->web.api = a->alert_half ? &a->api : NULL;
+    a->web.control = &a->api;
     a->web.get_limit = get_limit(a->o);
     a->web.registry = a->registry;
     a->web.lifecycle_open = a->alert_half && !a->prometheus_half;

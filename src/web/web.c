@@ -163,6 +163,7 @@ static void handle_reload(struct web_call *c)
         answer_text(c, 403, STR("Lifecycle API is not enabled."));
         return;
     }
+    c->call.api = c->web->control;
     api_ask(&c->call, API_RELOAD, reload_done);
 }
 

@@ -42,6 +42,7 @@ struct web_half {
 
 struct web {
     struct api *api;               /* the alert half; NULL: it does not run */
+    struct api *control;           /* who is asked to reload, whichever halves run */
     struct web_half prometheus;    /* handle NULL: it does not run */
     struct str prefix;             /* "" or "/x" */
     int get_limit;                 /* concurrent API GETs; > 0 */
