@@ -1,7 +1,7 @@
 /* The engine's heart: dispatch by node, and the run from a planned tree to a result.
  *
  * Life of a run: plan (plan.c) -> open a querier over the times the plan reads -> evaluate the root over the query's
- * frame -> names that were marked go, equal labels join (E2) -> sort -> copy labels out of the querier -> close it.
+ * frame, its columns becoming series of the result one by one (result.c) -> close the querier.
  *
  * Samples are counted as upstream's limit means them: what is held at a time. A node that has consumed its operands gives
  * their samples back (eval_uncount) and counts its own.
@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/stopwatch.h"
 
-#include <stdlib.h>
 
 /* ---- failing and limits ---- */
 
@@ -283,6 +282,23 @@ double *eval_scalar_new(struct eval *ev, const struct frame *f, const struct pro
     return v && eval_scalar(ev, f, n, v) ? v : NULL;
 }
 
+static bool drops_name(enum promql_op op)
+{
+    return !promql_op_is_comparison(op) && op != OP_TRIM_UPPER && op != OP_TRIM_LOWER && op != OP_AND && op != OP_OR &&
+           op != OP_UNLESS;
+}
+
+static bool grouped_by_name(const struct promql_node *n)
+{
+    if (n->u.aggregate.op == AGG_TOPK || n->u.aggregate.op == AGG_BOTTOMK || n->u.aggregate.op == AGG_LIMITK ||
+        n->u.aggregate.op == AGG_LIMIT_RATIO)
+        return true;
+    for (size_t i = 0; i < n->u.aggregate.grouping.n; i++)
+        if (!n->u.aggregate.without && str_eq(n->u.aggregate.grouping.v[i], STR("__name__")))
+            return true;
+    return n->u.aggregate.op == AGG_COUNT_VALUES; /* whose label may be the name */
+}
+
 bool names_may_differ(const struct promql_node *n)
 {
     switch (n->kind) {
@@ -296,204 +312,18 @@ bool names_may_differ(const struct promql_node *n)
     case NODE_MATRIX: return names_may_differ(n->u.matrix.selector);
     case NODE_SUBQUERY: return names_may_differ(n->u.subquery.expr);
     case NODE_PAREN: return names_may_differ(n->u.paren.expr);
-    case NODE_UNARY: return names_may_differ(n->u.unary.expr);
+    case NODE_UNARY: return !n->u.unary.minus && names_may_differ(n->u.unary.expr);
+    case NODE_CALL: return n->u.call.fn->keeps_name;
+    case NODE_BINARY: return !drops_name(n->u.binary.op);
+    case NODE_AGGREGATE: return grouped_by_name(n);
     case NODE_NUMBER:
     case NODE_STRING:
-    case NODE_BINARY:
-    case NODE_CALL:
-    case NODE_AGGREGATE:
     case NODE_DURATION: break;
     }
     return true;
 }
 
-/* ---- results ---- */
-
-struct finish {
-    struct eval *ev;
-    const struct frame *f;
-    struct promql_result *r;
-    size_t capacity;
-    int64_t *times; /* of all steps, shared by columns without gaps */
-};
-
-static bool finish_series(struct finish *z, const struct column *c, struct promql_series *s)
-{
-    size_t n = z->f->n, floats = 0, histograms = 0;
-    for (size_t i = 0; i < n; i++) {
-        floats += c->kind[i] == CELL_FLOAT;
-        histograms += c->kind[i] == CELL_HISTOGRAM;
-    }
-    *s = (struct promql_series){ .labels = labels_copy(z->ev->a, c->labels), .n = floats, .hn = histograms };
-    if (floats == n) {
-        s->t = z->times;
-        s->v = c->v;
-        return true;
-    }
-    int64_t *t = eval_alloc(z->ev, floats + histograms, sizeof *t);
-    double *v = eval_alloc(z->ev, floats, sizeof *v);
-    const struct float_histogram **h = eval_alloc(z->ev, histograms, sizeof *h);
-    if (!t || !v || !h)
-        return false;
-    s->t = t;
-    s->v = v;
-    s->ht = t + floats;
-    s->h = h;
-    for (size_t i = 0, a = 0, b = 0; i < n; i++) {
-        if (c->kind[i] == CELL_FLOAT) {
-            t[a] = z->times[i];
-            v[a++] = c->v[i];
-        } else if (c->kind[i] == CELL_HISTOGRAM) {
-            t[floats + b] = z->times[i];
-            h[b++] = c->h[i];
-        }
-    }
-    return true;
-}
-
-static int series_order(const void *a, const void *b)
-{
-    const struct promql_series *x = a, *y = b;
-    return labels_cmp_prometheus(x->labels, y->labels);
-}
-
-static bool finish_vector(struct finish *z, struct vector *vec)
-{
-    struct eval *ev = z->ev;
-    for (size_t k = 0; k < vec->n; k++)
-        if (vec->v[k]->drop_name)
-            vec->v[k]->labels = labels_without_name(ev, vec->v[k]->labels);
-    if (!vector_merge(ev, z->f->n, vec))
-        return false;
-    z->times = eval_alloc(ev, z->f->n, sizeof *z->times);
-    z->r->series = eval_alloc(ev, vec->n, sizeof *z->r->series);
-    if (!z->times || !z->r->series)
-        return false;
-    for (size_t i = 0; i < z->f->n; i++)
-        z->times[i] = frame_time(z->f, i);
-    z->r->n = 0;
-    for (size_t k = 0; k < vec->n; k++) {
-        if (column_cells(vec->v[k], z->f->n) == 0)
-            continue;
-        if (!finish_series(z, vec->v[k], &z->r->series[z->r->n++]))
-            return false;
-    }
-    if (ev->run->is_range)
-        qsort(z->r->series, z->r->n, sizeof *z->r->series, series_order);
-    return true;
-}
-
-/* A bare range selector or subquery: the samples themselves. */
-struct raw {
-    struct finish *z;
-    const struct promql_node *node;
-    int64_t from, to;
-};
-static bool raw_one(void *arg, const struct range_series *s)
-{
-    struct raw *raw = arg;
-    struct finish *z = raw->z;
-    struct eval *ev = z->ev;
-    size_t a = 0, b = s->n, c = 0, d = s->hn;
-    const struct promql_place *p =
-        raw->node->kind == NODE_MATRIX ? &raw->node->u.matrix.selector->u.selector.place : &raw->node->u.subquery.place;
-    struct promql_series out = { .labels = s->drop_name ? labels_without_name(ev, s->labels) : s->labels };
-    out.labels = labels_copy(ev->a, out.labels);
-    int64_t *t = NULL;
-    double *v = NULL;
-    struct float_histogram **h = NULL;
-    if (p->anchored || p->smoothed) {
-        struct window w = { .t = s->t, .v = s->v, .n = s->n, .ht = s->ht, .h = s->h, .hn = s->hn, .start = raw->from, .end = raw->to };
-        if (!extended_matrix(ev, raw->node, &w, &t, &v, &out.n))
-            return false;
-        out.t = t;
-        out.v = v;
-    } else {
-        while (a < b && s->t[a] <= raw->from)
-            a++;
-        while (b > a && s->t[b - 1] > raw->to)
-            b--;
-        while (c < d && s->ht[c] <= raw->from)
-            c++;
-        while (d > c && s->ht[d - 1] > raw->to)
-            d--;
-        out.n = b - a;
-        out.hn = d - c;
-        t = eval_alloc(ev, out.n + out.hn, sizeof *t);
-        v = eval_alloc(ev, out.n, sizeof *v);
-        h = eval_alloc(ev, out.hn, sizeof(struct float_histogram *));
-        if (!t || !v || !h)
-            return false;
-        if (out.n) {
-            memcpy(t, s->t + a, out.n * sizeof *t);
-            memcpy(v, s->v + a, out.n * sizeof *v);
-        }
-        for (size_t i = 0; i < out.hn; i++) {
-            t[out.n + i] = s->ht[c + i];
-            h[i] = histogram_clone(ev, s->h[c + i]);
-        }
-        out.t = t;
-        out.v = v;
-        out.ht = t + out.n;
-        out.h = (const struct float_histogram *const *)h;
-    }
-    if (out.n + out.hn == 0)
-        return true;
-    if (z->r->n == z->capacity) {
-        z->capacity = z->capacity ? z->capacity * 2 : 16;
-        struct promql_series *grown = eval_alloc(ev, z->capacity, sizeof *grown);
-        if (!grown)
-            return false;
-        if (z->r->n)
-            memcpy(grown, z->r->series, z->r->n * sizeof *grown);
-        z->r->series = grown;
-    }
-    z->r->series[z->r->n++] = out;
-    ev->samples_total += out.n + out.hn;
-    return eval_count(ev, out.n + out.hn);
-}
-
-static bool run_matrix(struct finish *z, const struct promql_node *n)
-{
-    const struct promql_place *p =
-        n->kind == NODE_MATRIX ? &n->u.matrix.selector->u.selector.place : &n->u.subquery.place;
-    int64_t r = place_time(z->f, p, 0);
-    struct raw raw = { z, n, r - (n->kind == NODE_MATRIX ? n->u.matrix.range.ms : n->u.subquery.range.ms), r };
-    if (!range_each(z->ev, z->f, n, raw_one, &raw))
-        return false;
-    if (z->r->n)
-        qsort(z->r->series, z->r->n, sizeof *z->r->series, series_order);
-    for (size_t i = 1; i < z->r->n; i++)
-        if (labels_eq(z->r->series[i - 1].labels, z->r->series[i].labels))
-            return eval_fail(z->ev, "vector cannot contain metrics with the same labelset");
-    return true;
-}
-
-static bool run_root(struct eval *ev, const struct promql_node *root, const struct frame *f, struct promql_result *r)
-{
-    struct finish z = { .ev = ev, .f = f, .r = r };
-    const struct promql_node *n = promql_unparen(root);
-    r->type = ev->run->is_range ? PROMQL_MATRIX : root->type;
-    r->t = ev->run->start_ms;
-    if (root->type == PROMQL_STRING) {
-        r->string = arena_str(ev->a, n->u.string.value);
-        return true;
-    }
-    if (root->type == PROMQL_MATRIX)
-        return run_matrix(&z, n);
-    struct vector vec = { 0 };
-    if (root->type == PROMQL_SCALAR) {
-        struct column *c = column_new(ev, f->n);
-        if (!c || !eval_scalar(ev, f, root, c->v))
-            return false;
-        r->scalar = c->v[0];
-        if (!ev->run->is_range)
-            return true;
-        memset(c->kind, CELL_FLOAT, f->n);
-        return vector_add(ev, &vec, c) && finish_vector(&z, &vec);
-    }
-    return eval_collect(ev, f, root, &vec) && finish_vector(&z, &vec);
-}
+/* ---- runs ---- */
 
 static bool run_all(struct eval *ev, const struct promql_expr *e, struct promql_result *r)
 {
@@ -514,7 +344,7 @@ static bool run_all(struct eval *ev, const struct promql_expr *e, struct promql_
     }
     r->stats.prepare_s = stopwatch_seconds(watch);
     struct stopwatch inner = stopwatch_start();
-    bool ok = eval_poll(ev) && run_root(ev, root, &f, r);
+    bool ok = eval_poll(ev) && result_of_root(ev, root, &f, r);
     r->stats.inner_s = stopwatch_seconds(inner);
     if (ok) {
         notes_finish(ev, true, &r->warnings);

@@ -156,6 +156,9 @@ double *eval_scalar_new(struct eval *ev, const struct frame *f, const struct pro
 /* May the columns of n carry different metric names? */
 bool names_may_differ(const struct promql_node *n);
 
+/* The whole result of a planned tree (result.c). */
+MUST_CHECK bool result_of_root(struct eval *ev, const struct promql_node *root, const struct frame *f, struct promql_result *r);
+
 /* ---- selectors and windows (selector.c, window.c) ---- */
 
 MUST_CHECK bool selector_eval(struct eval *ev, const struct frame *f, const struct promql_node *n, column_emit *emit, void *arg);

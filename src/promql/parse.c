@@ -651,10 +651,6 @@ static struct promql_node *parse_string(struct parser *p)
 static struct promql_node *parse_primary(struct parser *p)
 {
     const struct token *t = parse_peek(p);
-    if (++p->depth > PROMQL_DEPTH_MAX) {
-        parse_fail(p, t->start, "expression is nested too deeply, more than %d levels", PROMQL_DEPTH_MAX);
-        return NULL;
-    }
     struct promql_node *n = NULL;
     if (t->kind == T_ADD || t->kind == T_SUB)
         n = parse_unary(p);
@@ -670,7 +666,6 @@ static struct promql_node *parse_primary(struct parser *p)
         n = parse_postfix(p, parse_name(p));
     else
         parse_unexpected(p, NULL, NULL);
-    p->depth--;
     return n;
 }
 

@@ -36,7 +36,7 @@
 #define PROMQL_SAMPLES_MAX     50000000
 #define PROMQL_SUBQUERY_STEP_MS 60000
 #define PROMQL_STEPS_MAX       11000 /* (end - start) / step of a range query over HTTP */
-#define PROMQL_MEMORY_MAX      ((size_t)4 << 30)
+#define PROMQL_MEMORY_MAX      ((size_t)2 << 30)
 
 enum promql_features { /* --enable-feature */
     PROMQL_EXPERIMENTAL_FUNCTIONS = 1, /* promql-experimental-functions */
