@@ -1,7 +1,9 @@
 /* Parameters and endpoints of the query API. The order of checks is upstream's, because clients see which one complains. */
 #include "api/v1.h"
 
+#include "api/time_param.h"
 #include "api/v1_int.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/utf8.h"
@@ -13,8 +15,7 @@
 #include <stdlib.h>
 
 #define TIMEOUT_DEFAULT_MS 120000
-#define TIME_MIN           (INT64_MIN / 2)
-#define TIME_MAX           (INT64_MAX / 2)
+#define METADATA_AGE_MS    3600000
 
 /* ---- parameters ---- */
 
@@ -23,37 +24,13 @@ static struct str param(const struct api_v1_job *j, const char *name)
     return http_param_get(&j->params, str_c(name));
 }
 
-static bool time_of(struct str s, int64_t *ms)
-{
-    double v;
-    struct wire_time t;
-    int32_t offset;
-    struct buf plain = { 0 };
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] != '_')
-            buf_byte(&plain, s.p[i]);
-    bool ok = num_parse_f64(buf_view(&plain), &v, NULL);
-    buf_deinit(&plain);
-    if (ok) {
-        if (isnan(v))
-            v = 0;
-        v = round(v * 1000);
-        *ms = v <= (double)TIME_MIN ? TIME_MIN : v >= (double)TIME_MAX ? TIME_MAX : (int64_t)v;
-        return true;
-    }
-    if (!rfc3339_parse(s, &t, &offset))
-        return false;
-    *ms = wire_time_to_ms(t);
-    return true;
-}
-
 static bool time_param(struct api_v1_job *j, const char *name, bool named, int64_t fallback, int64_t *ms)
 {
     struct str s = param(j, name);
     *ms = fallback;
     if (s.n == 0 && named)
         return true;
-    if (time_of(s, ms))
+    if (api_time_parse(s, ms))
         return true;
     struct buf q = { 0 };
     go_quote(&q, s);
@@ -132,6 +109,7 @@ static bool query_options(struct api_v1_job *j)
     j->run.memory_max_bytes = j->v->memory_max_bytes;
     j->run.subquery_step_ms = atomic_load_explicit(&j->v->interval_ms, memory_order_relaxed);
     j->run.stop = &j->stop;
+    j->is_query = true;
     return true;
 }
 
@@ -142,7 +120,7 @@ static bool parse_query_param(struct api_v1_job *j)
     return j->expr || v1_bad(j, "invalid parameter \"query\": %s", err.text);
 }
 
-static void release(struct api_v1_job *j)
+void api_v1_release(struct api_v1_job *j)
 {
     promql_expr_free(j->expr);
     j->expr = NULL;
@@ -174,8 +152,8 @@ static bool match_params(struct api_v1_job *j, const char *prefix)
 
 static bool metadata_times(struct api_v1_job *j)
 {
-    return limit_param(j) && time_param(j, "start", true, TIME_MIN, &j->mint) &&
-           time_param(j, "end", true, TIME_MAX, &j->maxt);
+    return limit_param(j) && time_param(j, "start", true, API_TIME_MIN, &j->mint) &&
+           time_param(j, "end", true, API_TIME_MAX, &j->maxt);
 }
 
 /* ---- query, query_range ---- */
@@ -188,6 +166,7 @@ static bool work_query(struct api_v1_job *j)
         v1_answer_result(j, r);
         return true;
     }
+    j->failed = err;
     switch (err.code) {
     case ERR_INVALID:
     case ERR_LIMIT: return v1_error(j, 422, "execution", "%s", err.text);
@@ -387,6 +366,11 @@ static int labels_order(const void *a, const void *b)
     return labels_cmp_prometheus(*x, *y);
 }
 
+static size_t memory_max(const struct api_v1_job *j)
+{
+    return j->v->memory_max_bytes ? j->v->memory_max_bytes : PROMQL_MEMORY_MAX;
+}
+
 struct series_list {
     struct labels *v;
     size_t n, capacity;
@@ -406,6 +390,8 @@ static bool list_of_series(struct api_v1_job *j, struct querier *q, struct arena
                 break;
             if (atomic_load_explicit(&j->stop, memory_order_relaxed))
                 return err_set(err, ERR_TIMEOUT, "query timed out in query execution");
+            if (keep->used_bytes > memory_max(j))
+                return err_set(err, ERR_LIMIT, "more than %zu bytes of series; use limit or narrower selectors", memory_max(j));
             if (all->n == all->capacity) {
                 all->capacity = mem_grow(all->capacity, all->n + 1);
                 all->v = mem_realloc_array(all->v, all->capacity, sizeof *all->v);
@@ -540,7 +526,7 @@ static bool work_exemplars(struct api_v1_job *j)
 
 static bool begin_exemplars(struct api_v1_job *j)
 {
-    if (!time_param(j, "start", true, TIME_MIN, &j->mint) || !time_param(j, "end", true, TIME_MAX, &j->maxt))
+    if (!time_param(j, "start", true, API_TIME_MIN, &j->mint) || !time_param(j, "end", true, API_TIME_MAX, &j->maxt))
         return false;
     if (j->maxt < j->mint)
         return v1_bad(j, "invalid parameter \"end\": end timestamp must not be before start time");
@@ -557,46 +543,142 @@ static bool number_param(struct api_v1_job *j, const char *name, int64_t *v)
     return s.n == 0 || num_parse_i64(s, 10, v) || v1_bad(j, "%s must be a number", name);
 }
 
-static bool begin_metadata(struct api_v1_job *j)
+/* Metadata of the families, each row once. */
+struct families {
+    struct api_v1_job *j;
+    struct arena *arena;
+    struct map by_name;    /* to struct family */
+    struct family **order; /* by name in the end */
+    size_t n, capacity;
+};
+struct family {
+    struct str name;
+    struct series_metadata *rows;
+    size_t n, capacity;
+};
+
+/* Series of histograms and summaries are named after parts of the family. */
+static struct str family_name(struct str series, enum series_type type)
 {
-    int64_t limit, per_metric;
-    const struct api_v1_metadata *rows = NULL;
-    size_t n = 0;
-    if (!number_param(j, "limit", &limit) || !number_param(j, "limit_per_metric", &per_metric))
+    static const struct str suffixes[] = { STR_INIT("_bucket"), STR_INIT("_count"), STR_INIT("_sum") };
+    if (type != SERIES_TYPE_HISTOGRAM && type != SERIES_GAUGE_HISTOGRAM && type != SERIES_SUMMARY)
+        return series;
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+        if (str_ends(series, suffixes[i]))
+            return str_sub(series, 0, series.n - suffixes[i].n);
+    return series;
+}
+
+static void add_metadata(struct families *f, struct str name, const struct series_metadata *m)
+{
+    struct family *of = map_get(&f->by_name, name);
+    if (!of) {
+        of = ARENA_NEW(f->arena, struct family);
+        of->name = arena_str(f->arena, name);
+        map_put(&f->by_name, of->name, of);
+        if (f->n == f->capacity) {
+            f->capacity = mem_grow(f->capacity, f->n + 1);
+            f->order = mem_realloc_array(f->order, f->capacity, sizeof(struct family *));
+        }
+        f->order[f->n++] = of;
+    }
+    for (size_t i = 0; i < of->n; i++)
+        if (of->rows[i].type == m->type && str_eq(of->rows[i].unit, m->unit) && str_eq(of->rows[i].help, m->help))
+            return;
+    if (of->n == of->capacity) {
+        of->capacity = of->capacity ? of->capacity * 2 : 2;
+        struct series_metadata *rows = arena_alloc_array(f->arena, of->capacity, sizeof *rows);
+        if (of->n)
+            memcpy(rows, of->rows, of->n * sizeof *rows);
+        of->rows = rows;
+    }
+    of->rows[of->n++] = (struct series_metadata){ m->type, arena_str(f->arena, m->unit), arena_str(f->arena, m->help) };
+}
+
+/* From the series of the last hour: what was scraped or received lately. */
+static bool collect_families(struct families *f, struct err *err)
+{
+    const struct api_v1_job *j = f->j;
+    struct querier *q;
+    struct series_set *set;
+    struct series *s = NULL;
+    struct matchers ms = { 0 };
+    if (!promql_parse_selector(f->arena, STR("{__name__!=\"\"}"), &ms, err))
         return false;
-    if (j->v->metadata)
-        j->v->metadata(j->v->metadata_arg, j->req->arena, param(j, "metric"), &rows, &n);
+    bool ok = storage_querier(j->v->storage, f->arena, j->now - METADATA_AGE_MS, j->now + METADATA_AGE_MS, &q, err);
+    if (ok) {
+        ok = querier_select(q, &ms, NULL, &set, err);
+        while (ok && (ok = series_set_next(set, &s, err)) && s) {
+            struct series_metadata m;
+            struct str name = labels_get(s->labels, STR("__name__"));
+            if (atomic_load_explicit(&j->stop, memory_order_relaxed))
+                ok = err_set(err, ERR_TIMEOUT, "query timed out in query execution");
+            else if (querier_metadata(q, s->labels, &m) &&
+                     (j->label.n == 0 || str_eq(family_name(name, m.type), j->label)))
+                add_metadata(f, family_name(name, m.type), &m);
+        }
+        querier_close(q);
+    }
+    matchers_deinit(&ms);
+    return ok;
+}
+
+static int family_order(const void *a, const void *b)
+{
+    const struct family *const *x = a, *const *y = b;
+    return str_cmp((*x)->name, (*y)->name);
+}
+
+static void answer_families(struct api_v1_job *j, const struct families *f)
+{
     struct buf json = { 0 };
     struct json_writer w;
     json_writer_init(&w, &json);
     jw_object(&w);
-    int64_t families = 0, of_family = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool next = i == 0 || !str_eq(rows[i].family, rows[i - 1].family);
-        if (next) {
-            if (limit >= 0 && families >= limit)
-                break;
-            if (i)
-                jw_array_end(&w);
-            jw_key(&w, rows[i].family);
-            jw_array(&w);
-            families++;
-            of_family = 0;
+    for (size_t i = 0; i < f->n && i < j->limit; i++) {
+        const struct family *of = f->order[i];
+        jw_key(&w, of->name);
+        jw_array(&w);
+        for (size_t k = 0; k < of->n && (j->per_metric_limit <= 0 || (int64_t)k < j->per_metric_limit); k++) {
+            jw_object(&w);
+            jw_kv(&w, STR("type"), series_type_text(of->rows[k].type));
+            jw_kv(&w, STR("unit"), of->rows[k].unit);
+            jw_kv(&w, STR("help"), of->rows[k].help);
+            jw_object_end(&w);
         }
-        if (per_metric > 0 && of_family++ >= per_metric)
-            continue;
-        jw_object(&w);
-        jw_kv(&w, STR("type"), rows[i].type);
-        jw_kv(&w, STR("unit"), rows[i].unit);
-        jw_kv(&w, STR("help"), rows[i].help);
-        jw_object_end(&w);
-    }
-    if (families)
         jw_array_end(&w);
+    }
     jw_object_end(&w);
     v1_answer(j, buf_view(&json), NULL);
     buf_deinit(&json);
-    return false;
+}
+
+static bool work_metadata(struct api_v1_job *j)
+{
+    struct arena arena;
+    struct err err = { 0 };
+    arena_init(&arena, ARENA_NO_LIMIT);
+    struct families f = { .j = j, .arena = &arena };
+    bool ok = collect_families(&f, &err);
+    if (f.n)
+        qsort(f.order, f.n, sizeof(struct family *), family_order);
+    if (ok)
+        answer_families(j, &f);
+    map_deinit(&f.by_name);
+    mem_free(f.order);
+    arena_deinit(&arena);
+    return ok || v1_storage_error(j, &err);
+}
+
+static bool begin_metadata(struct api_v1_job *j)
+{
+    int64_t limit;
+    if (!number_param(j, "limit", &limit) || !number_param(j, "limit_per_metric", &j->per_metric_limit))
+        return false;
+    j->limit = limit < 0 ? SIZE_MAX : (size_t)limit;
+    j->label = param(j, "metric");
+    j->work = work_metadata;
+    return true;
 }
 
 /* ---- routes ---- */
@@ -674,7 +756,7 @@ bool api_v1_begin(struct api_v1 *v, const struct http_request *req, struct http_
     if (r->begin(j))
         *job = j;
     else
-        release(j);
+        api_v1_release(j);
     return true;
 }
 
@@ -682,11 +764,10 @@ void api_v1_run(struct api_v1_job *j)
 {
     j->work(j);
     ASSERT(j->res->status != 0);
-    release(j);
 }
 
 void api_v1_refuse(struct api_v1_job *j, const char *why)
 {
     v1_error(j, 503, "unavailable", "%s", why);
-    release(j);
+    api_v1_release(j);
 }

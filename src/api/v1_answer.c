@@ -317,14 +317,9 @@ static void end_result(void *arg)
     b->r = NULL;
 }
 
-static struct str stats_text(const struct api_v1_job *j, const struct promql_stats *st)
+void api_v1_write_stats(struct json_writer *w, const struct api_v1_job *j)
 {
-    struct buf b = { 0 };
-    struct json_writer w;
-    json_writer_init(&w, &b);
-    jw_object(&w);
-    jw_key(&w, STR("timings"));
-    jw_object(&w);
+    const struct promql_stats *st = &j->ran;
     const struct {
         struct str key;
         double v;
@@ -333,21 +328,38 @@ static struct str stats_text(const struct api_v1_job *j, const struct promql_sta
         { STR("queryPreparationTime"), st->prepare_s }, { STR("innerEvalTime"), st->inner_s },
         { STR("execQueueTime"), j->queued_s },  { STR("execTotalTime"), st->eval_s + j->queued_s },
     };
+    const struct {
+        struct str key;
+        uint64_t v;
+    } samples[] = {
+        { STR("totalQueryableSamples"), st->samples_total },
+        { STR("peakSamples"), st->samples_peak },
+        { STR("samplesRead"), st->samples_read },
+    };
+    jw_object(w);
+    jw_key(w, STR("timings"));
+    jw_object(w);
     for (size_t i = 0; i < ARRAY_LEN(timings); i++) {
-        jw_key(&w, timings[i].key);
-        jw_f64(&w, timings[i].v);
+        jw_key(w, timings[i].key);
+        jw_f64(w, timings[i].v);
     }
-    jw_object_end(&w);
-    jw_key(&w, STR("samples"));
-    jw_object(&w);
-    jw_key(&w, STR("totalQueryableSamples"));
-    jw_u64(&w, st->samples_total);
-    jw_key(&w, STR("peakSamples"));
-    jw_u64(&w, st->samples_peak);
-    jw_key(&w, STR("samplesRead"));
-    jw_u64(&w, st->samples_read);
-    jw_object_end(&w);
-    jw_object_end(&w);
+    jw_object_end(w);
+    jw_key(w, STR("samples"));
+    jw_object(w);
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
+        jw_key(w, samples[i].key);
+        jw_u64(w, samples[i].v);
+    }
+    jw_object_end(w);
+    jw_object_end(w);
+}
+
+static struct str stats_text(const struct api_v1_job *j)
+{
+    struct buf b = { 0 };
+    struct json_writer w;
+    json_writer_init(&w, &b);
+    api_v1_write_stats(&w, j);
     struct str s = arena_str(j->req->arena, buf_view(&b));
     buf_deinit(&b);
     return s;
@@ -365,6 +377,8 @@ static void pulled(struct api_v1_job *j, http_body_pull *pull, void *arg, void (
 void v1_answer_result(struct api_v1_job *j, struct promql_result *r)
 {
     struct result_body *b = ARENA_NEW(j->req->arena, struct result_body);
+    j->ran = r->stats;
+    j->ran.per_step = NULL;
     *b = (struct result_body){ .arena = j->req->arena, .r = r, .is_matrix = r->type == PROMQL_MATRIX, .n = r->n };
     if (r->type == PROMQL_SCALAR || r->type == PROMQL_STRING)
         b->n = 0;
@@ -373,7 +387,7 @@ void v1_answer_result(struct api_v1_job *j, struct promql_result *r)
         b->truncated = true;
     }
     if (j->stats.n) {
-        b->stats = stats_text(j, &r->stats);
+        b->stats = stats_text(j);
         if (!str_eq(j->stats, STR("true")) && !str_eq(j->stats, STR("all")))
             b->extra = STR("the stats parameter accepts only \"true\" and \"all\"; other values are deprecated");
     }

@@ -1,22 +1,17 @@
-/* Requests of /api/v1 that the store answers at once run on the HTTP thread; queries are posted to the query threads. The store's
- * maintenance (head to blocks, checkpoints, merging, retention) runs once a minute on a thread of its own.
- *
- * A query's life:  HTTP thread: begin -> the emptiest query thread: arm, run, disarm -> watch thread: answer.
- * The watch thread looks at running queries every WATCH_MS and stops those whose time is over or whose client has gone. A
- * query is answered there too, after its timer is off, so that nothing of it is touched once its memory is gone.
- * Bounds: QUERY_THREADS_MAX threads, --query.max-concurrency queries waiting for each. */
+/* Requests of /api/v1 that the store answers at once run on the HTTP thread; queries are handed to the query threads
+ * (queries.c). The store's maintenance (head to blocks, checkpoints, merging, retention) runs once a minute on a thread of
+ * its own. */
 #include "app/prometheus_half.h"
 
 #include "api/store_api.h"
 #include "api/v1.h"
+#include "app/queries.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "http/router.h"
 #include "io/clock_io.h"
-#include "io/http_server.h"
 #include "io/loop.h"
-#include "io/mailbox.h"
 #include "io/thread.h"
 #include "model/duration.h"
 #include "tsdb/tsdb.h"
@@ -27,29 +22,6 @@
 #define MAINTENANCE_MS       60000
 #define RETENTION_DEFAULT_MS ((int64_t)15 * 24 * 3600 * 1000)
 #define EXEMPLARS_DEFAULT    100000
-#define QUERY_THREADS_MAX    8
-#define WATCH_MS             100
-#define QUERY_STACK_BYTES    ((size_t)8 << 20) /* expressions nest up to 1000 deep; touched lazily */
-
-struct query_thread {
-    struct loop *loop;
-    struct thread thread;
-    struct mailbox *inbox;
-    struct prometheus_half *half;
-    struct loop_call stop_call;
-};
-
-/* One query on its way; in the request's arena. */
-struct query {
-    struct mail mail;
-    struct prometheus_half *half;
-    struct web_call *call;
-    struct api_v1_job *job;
-    struct stopwatch queued;
-    mono_ms deadline;
-    struct loop_timer timer;
-    struct loop_call arm, disarm;
-};
 
 struct prometheus_half {
     struct prometheus_half_options o;
@@ -57,11 +29,7 @@ struct prometheus_half {
     struct tsdb *db;
     struct store_api store;
     struct api_v1 queries;
-    struct query_thread query_threads[QUERY_THREADS_MAX];
-    size_t query_threads_count;
-    struct loop *watch_loop;
-    struct thread watch_thread;
-    struct loop_call watch_stop;
+    struct queries *query_threads;
     struct loop *loop;
     struct thread thread;
     struct loop_timer timer;
@@ -129,6 +97,7 @@ static bool open_store(struct prometheus_half *p, struct err *err)
     if (o->tsdb_wal_segment_size.n && !parse_size(o->tsdb_wal_segment_size, &segment))
         return err_set(err, ERR_INVALID, "storage.tsdb.wal-segment-size: units: unknown unit in \"%.*s\"",
                        STR_ARG(o->tsdb_wal_segment_size));
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     const struct tsdb_options t = {
         .fs = p->o.fs, .dir = o->tsdb_path, .block_ms = o->tsdb_min_block_duration_ms,
         .block_max_ms = o->tsdb_max_block_duration_ms, .retention_ms = s.retention_ms, .retention_bytes = s.retention_bytes,
@@ -137,13 +106,26 @@ static bool open_store(struct prometheus_half *p, struct err *err)
         .no_overlap_compaction = !o->tsdb_allow_overlapping_compaction, .no_lock = o->tsdb_no_lockfile,
         .compression = !o->tsdb_wal_compression ? TSDB_PLAIN
                        : str_eq(o->tsdb_wal_compression_type, STR("zstd")) ? TSDB_ZSTD : TSDB_SNAPPY,
-        .wal_segment_bytes = segment, .seed = p->o.seed,
+        .wal_segment_bytes = segment, .seed = p->o.seed, .replay_threads = cpus > 1 ? (unsigned)cpus - 1 : 0,
     };
     struct buf retention = { 0 };
     duration_write(&retention, s.retention_ms);
     p->store.retention = arena_str(&p->arena, buf_view(&retention));
     buf_deinit(&retention);
     return fs_mkdir_all(p->o.fs, o->tsdb_path, err) && tsdb_open(&t, clock_wall_ms(), &p->db, err);
+}
+
+/* Relative to the directory of the configuration file. */
+static void open_query_log(struct prometheus_half *p, const struct config *c)
+{
+    struct str file = c->global.prometheus.query_log_file;
+    struct buf path = { 0 };
+    size_t slash = str_rfind_byte(c->path, '/');
+    if (file.n && file.p[0] != '/' && slash != STR_NPOS)
+        buf_str(&path, str_sub(c->path, 0, slash + 1));
+    buf_str(&path, file);
+    queries_log_to(p->query_threads, buf_view(&path));
+    buf_deinit(&path);
 }
 
 void prometheus_half_reload(struct prometheus_half *p, const struct config *config)
@@ -153,6 +135,7 @@ void prometheus_half_reload(struct prometheus_half *p, const struct config *conf
     if (settings_of(p, config, &s, &err)) /* the flags were good at start */
         tsdb_reconfigure(p->db, s.out_of_order_ms, s.retention_ms, s.retention_bytes, s.exemplars_max);
     atomic_store(&p->queries.interval_ms, config->global.prometheus.evaluation_interval_ms);
+    open_query_log(p, config);
 }
 
 /* ---- background ---- */
@@ -180,82 +163,6 @@ static void end_loop(void *arg)
 
 /* ---- queries ---- */
 
-static void watch(void *arg)
-{
-    struct query *q = arg;
-    if (!mono_before(loop_now(q->half->watch_loop), q->deadline))
-        atomic_store(&q->job->stop, PROMQL_TIMED_OUT);
-    else if (http_exchange_gone(q->call->call.carrier))
-        atomic_store(&q->job->stop, PROMQL_CANCELLED);
-}
-
-static void arm_on_watch(void *arg)
-{
-    struct query *q = arg;
-    q->timer = (struct loop_timer){ .fire = watch, .arg = q };
-    q->deadline = mono_add(loop_now(q->half->watch_loop), q->job->timeout_ms);
-    loop_timer_every(q->half->watch_loop, &q->timer, WATCH_MS);
-}
-
-static void answer_on_watch(void *arg)
-{
-    struct query *q = arg;
-    loop_timer_stop(q->half->watch_loop, &q->timer);
-    api_finish(&q->call->call);
-}
-
-static void run_query(void *arg, struct mail *m)
-{
-    struct query *q = container_of(m, struct query, mail);
-    (void)arg;
-    struct prometheus_half *p = q->half;
-    q->job->queued_s = stopwatch_seconds(q->queued);
-    loop_post(p->watch_loop, &q->arm);
-    api_v1_run(q->job);
-    loop_post(p->watch_loop, &q->disarm);
-}
-
-static void post_query(struct prometheus_half *p, struct web_call *c, struct api_v1_job *job)
-{
-    struct query *q = ARENA_NEW(c->call.req->arena, struct query);
-    *q = (struct query){ .half = p, .call = c, .job = job, .queued = stopwatch_start() };
-    q->arm = (struct loop_call){ .run = arm_on_watch, .arg = q };
-    q->disarm = (struct loop_call){ .run = answer_on_watch, .arg = q };
-    struct query_thread *emptiest = &p->query_threads[0];
-    for (size_t i = 1; i < p->query_threads_count; i++)
-        if (mailbox_count(p->query_threads[i].inbox) < mailbox_count(emptiest->inbox))
-            emptiest = &p->query_threads[i];
-    if (mailbox_post(emptiest->inbox, &q->mail))
-        return;
-    api_v1_refuse(job, "too many queries are waiting");
-    api_finish(&c->call);
-}
-
-static void run_loop(void *arg)
-{
-    struct query_thread *t = arg;
-    loop_run(t->loop);
-}
-
-static void end_query_loop(void *arg)
-{
-    struct query_thread *t = arg;
-    mailbox_close(t->inbox); /* what still waits is run */
-    loop_stop(t->loop);
-}
-
-static void run_watch(void *arg)
-{
-    struct prometheus_half *p = arg;
-    loop_run(p->watch_loop);
-}
-
-static void end_watch(void *arg)
-{
-    struct prometheus_half *p = arg;
-    loop_stop(p->watch_loop);
-}
-
 static unsigned promql_features_of(const struct features *f)
 {
     unsigned on = 0;
@@ -269,51 +176,18 @@ static unsigned promql_features_of(const struct features *f)
 static bool start_queries(struct prometheus_half *p, struct err *err)
 {
     const struct options *o = p->o.options;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     p->queries.storage = tsdb_storage(p->db);
     p->queries.features = promql_features_of(p->o.features);
     p->queries.lookback_ms = o->query_lookback_delta_ms;
     p->queries.timeout_ms = o->query_timeout_ms;
     p->queries.samples_max = o->query_max_samples > 0 ? (size_t)o->query_max_samples : 0;
     atomic_store(&p->queries.interval_ms, p->o.config->global.prometheus.evaluation_interval_ms);
-    p->watch_loop = loop_new("query-watch", p->o.loop_metrics);
-    if (!thread_start(&p->watch_thread, "query-watch", run_watch, p, err))
+    const struct queries_options q = { .fs = p->o.fs, .dir = o->tsdb_path, .registry = p->o.registry,
+                                       .concurrency = o->query_max_concurrency > 0 ? (size_t)o->query_max_concurrency : 1 };
+    if (!queries_start(&q, &p->query_threads, err))
         return false;
-    size_t waiting_max = o->query_max_concurrency > 0 ? (size_t)o->query_max_concurrency : 1;
-    size_t count = cpus < 1 ? 1 : cpus > QUERY_THREADS_MAX ? QUERY_THREADS_MAX : (size_t)cpus;
-    for (size_t i = 0; i < count; i++) {
-        struct query_thread *t = &p->query_threads[i];
-        t->half = p;
-        t->loop = loop_new("query", NULL);
-        t->inbox = mailbox_new(t->loop, "query", waiting_max, NULL, run_query, t);
-        p->query_threads_count++;
-        if (!thread_start_deep(&t->thread, "query", QUERY_STACK_BYTES, run_loop, t, err))
-            return false;
-    }
+    open_query_log(p, p->o.config);
     return true;
-}
-
-static void stop_queries(struct prometheus_half *p)
-{
-    for (size_t i = 0; i < p->query_threads_count; i++) {
-        struct query_thread *t = &p->query_threads[i];
-        if (t->thread.started) {
-            t->stop_call = (struct loop_call){ .run = end_query_loop, .arg = t };
-            loop_post(t->loop, &t->stop_call);
-            thread_join(&t->thread);
-        } else {
-            mailbox_close(t->inbox);
-        }
-        mailbox_free(t->inbox);
-        loop_free(t->loop);
-    }
-    if (p->watch_thread.started) {
-        p->watch_stop = (struct loop_call){ .run = end_watch, .arg = p };
-        loop_post(p->watch_loop, &p->watch_stop);
-        thread_join(&p->watch_thread);
-    }
-    if (p->watch_loop)
-        loop_free(p->watch_loop);
 }
 
 /* ---- requests ---- */
@@ -335,7 +209,7 @@ static void handle(void *arg, struct web_call *c, struct str path)
         struct api_v1_job *job = NULL;
         if (api_v1_begin(&p->queries, c->call.req, c->call.res, rest, clock_wall_ms(), &job)) {
             if (job)
-                post_query(p, c, job);
+                queries_submit(p->query_threads, c, job);
             else
                 api_finish(&c->call);
             return;
@@ -443,7 +317,7 @@ void prometheus_half_stop(struct prometheus_half *p)
         loop_post(p->loop, &p->stop_call);
         thread_join(&p->thread);
     }
-    stop_queries(p);
+    queries_stop(p->query_threads);
     if (p->db)
         tsdb_close(p->db);
     loop_free(p->loop);

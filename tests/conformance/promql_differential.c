@@ -156,8 +156,10 @@ static void run_case(const json_t *record, size_t line, void *arg)
     bool range = str_eq(shared_get_str(record, "type"), STR("range"));
     bool ours = api_v1_begin(v, &req, &res, range ? STR("/query_range") : STR("/query"), 0, &job);
     ASSERT(ours);
-    if (job)
+    if (job) {
         api_v1_run(job);
+        api_v1_release(job);
+    }
     bool done = res.pull == NULL;
     buf_str(&body, buf_view(&res.body));
     while (!done) {
