@@ -1,10 +1,13 @@
 /* A table of paths; each handler fills the response at once: nothing here waits. */
 #include "api/store_api.h"
 
+#include "api/time_param.h"
 #include "base/num.h"
+#include "base/utf8.h"
 #include "http/header.h"
 #include "http/router.h"
 #include "json/writer.h"
+#include "promql/promql.h"
 #include "wire/snappy.h"
 
 #define STATUS_LIMIT     10
@@ -244,6 +247,73 @@ static void post_clean(struct store_call *c)
         store_api_error(c->res, 500, STR("internal"), err_text(&err));
 }
 
+/* A parameter of the query or, with POST, of a form. */
+static void read_params(const struct store_call *c, struct http_params *out)
+{
+    const struct http_request *req = c->req;
+    struct http_params query, body = { 0 };
+    http_params_parse(req->arena, req->query, &query);
+    if (str_eq(req->method, STR("POST")) &&
+        str_starts(http_request_header(req, STR("Content-Type")), STR("application/x-www-form-urlencoded")))
+        http_params_parse(req->arena, req->body, &body);
+    out->v = arena_alloc_array(req->arena, body.n + query.n + 1, sizeof *out->v);
+    out->n = body.n + query.n;
+    for (size_t i = 0; i < out->n; i++)
+        out->v[i] = i < body.n ? body.v[i] : query.v[i - body.n];
+}
+
+static bool time_param(struct store_call *c, const struct http_params *ps, struct str name, wall_ms *ms)
+{
+    struct str s = http_param_get(ps, name);
+    if (s.n == 0 || api_time_parse(s, ms))
+        return true;
+    struct buf q = { 0 };
+    go_quote(&q, s);
+    store_api_error(c->res, 400, STR("bad_data"),
+                    arena_printf(c->req->arena,
+                                 "invalid parameter \"%.*s\": invalid time value for '%.*s': cannot parse %.*s to a valid timestamp",
+                                 STR_ARG(name), STR_ARG(name), STR_ARG(buf_view(&q))));
+    buf_deinit(&q);
+    return false;
+}
+
+static void delete_matching(struct store_call *c, const struct http_params *ps, struct matchers *sets, wall_ms mint, wall_ms maxt)
+{
+    struct err err = { 0 };
+    size_t n = 0;
+    bool parsed = true;
+    for (size_t i = 0; parsed && i < ps->n; i++) {
+        if (str_eq(ps->v[i].name, STR("match[]"))) {
+            parsed = promql_parse_selector(c->req->arena, ps->v[i].value, &sets[n], &err);
+            n += parsed;
+        }
+    }
+    if (!parsed)
+        err_wrap(&err, "invalid parameter \"match[]\"");
+    bool ok = parsed && tsdb_delete(c->s->db, sets, n, mint, maxt, &err);
+    for (size_t i = 0; i < n; i++)
+        matchers_deinit(&sets[i]);
+    if (ok)
+        c->res->status = 204;
+    else
+        store_api_error(c->res, parsed ? 500 : 400, parsed ? STR("internal") : STR("bad_data"), err_text(&err));
+}
+
+static void post_delete(struct store_call *c)
+{
+    struct http_params ps;
+    wall_ms mint = API_TIME_MIN, maxt = API_TIME_MAX;
+    if (!admin_open(c))
+        return;
+    read_params(c, &ps);
+    if (!http_param_has(&ps, STR("match[]"))) {
+        store_api_error(c->res, 400, STR("bad_data"), STR("no match[] parameter provided"));
+        return;
+    }
+    if (time_param(c, &ps, STR("start"), &mint) && time_param(c, &ps, STR("end"), &maxt))
+        delete_matching(c, &ps, arena_alloc_array(c->req->arena, ps.n, sizeof(struct matchers)), mint, maxt);
+}
+
 static void post_snapshot(struct store_call *c)
 {
     struct err err = { 0 };
@@ -251,7 +321,7 @@ static void post_snapshot(struct store_call *c)
     struct buf name = { 0 };
     if (!admin_open(c))
         return;
-    http_params_parse(c->req->arena, c->req->query, &ps);
+    read_params(c, &ps);
     bool skip = str_eq(http_param_get(&ps, STR("skip_head")), STR("true"));
     if (tsdb_snapshot(c->s->db, wire_time_to_ms(c->now), skip, &name, &err)) {
         struct json_writer w;
@@ -276,6 +346,8 @@ static const struct {
     { "GET", "/status/runtimeinfo", get_runtimeinfo },
     { "GET", "/status/tsdb", get_tsdb },
     { "GET", "/status/tsdb/blocks", get_blocks },
+    { "POST", "/admin/tsdb/delete_series", post_delete },
+    { "PUT", "/admin/tsdb/delete_series", post_delete },
     { "POST", "/admin/tsdb/clean_tombstones", post_clean },
     { "PUT", "/admin/tsdb/clean_tombstones", post_clean },
     { "POST", "/admin/tsdb/snapshot", post_snapshot },
