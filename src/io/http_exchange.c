@@ -516,7 +516,14 @@ static bool ask_guard(struct exchange *x, void **context)
 /* Headers seen and guard asked: is the body worth reading? */
 static enum MHD_Result start_body(struct exchange *x)
 {
-    uint64_t length = announced_bytes(&x->pub.request);
+    const struct http_request *req = &x->pub.request;
+    uint64_t length = announced_bytes(req);
+    if (http_request_has_header(req, STR("Transfer-Encoding")) &&
+        !str_eq_nocase(http_request_header(req, STR("Transfer-Encoding")), STR("chunked"))) {
+        /* Where such a body ends is not known; libmicrohttpd would wait for the end of the connection. */
+        refuse(x, 501, STR("Unsupported transfer encoding"));
+        return answer(x);
+    }
     if (!x->reject && length != UINT64_MAX && length > x->body.limit_bytes)
         refuse(x, 413, STR("Request Entity Too Large\n"));
     if (x->reject && length > DISCARD_BYTES_MAX)

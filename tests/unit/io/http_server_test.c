@@ -374,6 +374,28 @@ static void long_targets_headers_and_bodies_are_refused(void **state)
     stop(&f);
 }
 
+static void transfer_encodings_but_chunked_are_refused(void **state)
+{
+    (void)state;
+    static const char *const values[] = { "identity", "gzip, chunked", "chunked, chunked", "xchunked" };
+    struct fixture f;
+    start(&f);
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        struct buf request = { 0 }, b = { 0 };
+        buf_printf(&request, "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: %s\r\nContent-Length: 2\r\n\r\n[]", values[i]);
+        int fd = dial_fixture(&f);
+        send_text(fd, request.p);
+        assert_true(read_until(fd, &b, "Unsupported transfer encoding"));
+        assert_true(str_starts(buf_view(&b), STR("HTTP/1.1 501 ")));
+        read_all(fd, &b); /* what follows cannot be told apart from the body */
+        close(fd);
+        buf_deinit(&request);
+        buf_deinit(&b);
+    }
+    assert_int_equal(atomic_load(&f.handled), 0);
+    stop(&f);
+}
+
 static void a_refused_body_of_modest_size_leaves_the_connection_open(void **state)
 {
     (void)state;
@@ -771,6 +793,7 @@ int main(void)
         cmocka_unit_test(a_client_that_hangs_up_is_noticed),
         cmocka_unit_test(a_client_that_has_said_its_last_word_is_answered),
         cmocka_unit_test(long_targets_headers_and_bodies_are_refused),
+        cmocka_unit_test(transfer_encodings_but_chunked_are_refused),
         cmocka_unit_test(a_refused_body_of_modest_size_leaves_the_connection_open),
         cmocka_unit_test(slow_and_idle_clients_are_cut_off),
         cmocka_unit_test(a_body_that_moves_is_read_and_one_that_stalls_is_cut_off),
