@@ -42,7 +42,9 @@ foreach(program tocsin tocsinctl)
   install(FILES ${PROJECT_BINARY_DIR}/${program}.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endforeach()
 install(CODE "${PAGES_SCRIPT}
-  write_from($<TARGET_FILE:tocsinctl> --completion-script-bash ${PROJECT_BINARY_DIR}/tocsinctl.bash)")
+  write_from($<TARGET_FILE:tocsinctl> --completion-script-bash ${PROJECT_BINARY_DIR}/tocsinctl.bash)
+  write_from($<TARGET_FILE:tocsinctl> --completion-script-zsh ${PROJECT_BINARY_DIR}/_tocsinctl)")
+install(FILES ${PROJECT_BINARY_DIR}/_tocsinctl DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
 install(FILES ${PROJECT_BINARY_DIR}/tocsinctl.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME tocsinctl)
 
 set(CPACK_GENERATOR DEB)

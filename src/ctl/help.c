@@ -599,20 +599,40 @@ void command_line_complete(const struct command *program, int argc, char **argv,
             buf_printf(out, "%s\n", c->commands[i].name);
 }
 
-/* What bash and zsh evaluate. Where nothing is offered, files are completed. */
+/* What bash and zsh evaluate, with % for the program's name. Where nothing is offered, files are completed. */
+static const char bash_script[] =
+    "_%_bash_autocomplete() {\n"
+    "    local cur opts\n"
+    "    COMPREPLY=()\n"
+    "    cur=\"${COMP_WORDS[COMP_CWORD]}\"\n"
+    "    opts=$( ${COMP_WORDS[0]} --completion-bash \"${COMP_WORDS[@]:1:$COMP_CWORD}\" )\n"
+    "    COMPREPLY=( $(compgen -W \"${opts}\" -- \"${cur}\") )\n"
+    "    return 0\n"
+    "}\n"
+    "complete -o default -F _%_bash_autocomplete %\n";
+
+/* Works both ways: sourced by a start-up file, and as a file _NAME in a folder of fpath. */
+static const char zsh_script[] =
+    "#compdef %\n"
+    "_%() {\n"
+    "    local -a offers\n"
+    "    offers=(${(f)\"$(${words[1]} --completion-bash \"${(@)words[2,CURRENT]}\")\"})\n"
+    "    compadd -- $offers || _files\n"
+    "}\n"
+    "if [ \"${funcstack[1]}\" = _% ]; then\n"
+    "    _%\n"
+    "else\n"
+    "    autoload -U compinit && compinit\n"
+    "    compdef _% %\n"
+    "fi\n";
+
 void command_line_completion_script(const char *name, bool zsh, struct buf *out)
 {
-    if (zsh)
-        buf_printf(out, "#compdef %s\nautoload -U compinit && compinit\nautoload -U bashcompinit && bashcompinit\n", name);
-    buf_printf(out,
-               "\n_%s_bash_autocomplete() {\n"
-               "    local cur opts\n"
-               "    COMPREPLY=()\n"
-               "    cur=\"${COMP_WORDS[COMP_CWORD]}\"\n"
-               "    opts=$( ${COMP_WORDS[0]} --completion-bash \"${COMP_WORDS[@]:1:$COMP_CWORD}\" )\n"
-               "    COMPREPLY=( $(compgen -W \"${opts}\" -- \"${cur}\") )\n"
-               "    return 0\n"
-               "}\n"
-               "complete -o default -F _%s_bash_autocomplete %s\n",
-               name, name, name);
+    struct str rest = str_c(zsh ? zsh_script : bash_script), piece;
+    str_split(&rest, '%', &piece);
+    buf_str(out, piece);
+    while (str_split(&rest, '%', &piece)) {
+        buf_c(out, name);
+        buf_str(out, piece);
+    }
 }

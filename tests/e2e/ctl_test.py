@@ -503,11 +503,36 @@ def shells_complete_commands_flags_and_choices():
     assert offered("alert", "query", "-o", "") == ["simple", "extended", "json"]
     for shell in ("bash", "zsh"):
         code, script, _ = run([TOCSINCTL, f"--completion-script-{shell}"])
-        assert code == 0 and "complete " in script
+        assert code == 0 and "tocsinctl" in script and "%" not in script
     script = run([TOCSINCTL, "--completion-script-bash"])[1]
     ask = script + "\nCOMP_WORDS=('%s' config ro); COMP_CWORD=2; _tocsinctl_bash_autocomplete; echo \"${COMPREPLY[@]}\"\n" % TOCSINCTL
     code, out, err = run(["bash", "-c", ask])
     assert code == 0 and out.strip() == "routes", out + err
+
+
+# A zsh behind a terminal of its own, as one that a person types into.
+TYPED_INTO_ZSH = """
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z 'PS1=; unsetopt zle_bracketed_paste; %s; bindkey "^I" complete-word; echo ready-$((40 + 2))'
+until [[ $said == *ready-42* ]]; do zpty -r z piece && said+=$piece; done
+zpty -w -n z $'tocsinctl config ro\tx\001echo \n'
+until [[ $said == *$'config routes'*x* ]]; do zpty -r z piece && said+=$piece; done
+echo completed
+"""
+
+
+def zsh_completes_sourced_and_from_a_folder():
+    if not shutil.which("zsh"):
+        raise Skip("no zsh")
+    folder = scratch()
+    _, script, _ = run([TOCSINCTL, "--completion-script-zsh"])
+    with open(os.path.join(folder, "_tocsinctl"), "w", encoding="utf-8") as f:
+        f.write(script)
+    path = {"PATH": os.path.abspath(os.path.dirname(TOCSINCTL)) + ":" + os.environ["PATH"], "HOME": folder, "TERM": "xterm"}
+    for begin in (f"source {folder}/_tocsinctl", f"fpath=({folder} $fpath); autoload -U compinit && compinit -u"):
+        code, out, err = run(["zsh", "-f", "-c", TYPED_INTO_ZSH % begin], env=path, timeout=20)
+        assert code == 0 and out.strip() == "completed", out + err
 
 
 def a_version_that_differs_is_said_once_and_never_fails_a_command():
@@ -547,5 +572,5 @@ if __name__ == "__main__":
           a_cluster_watch_shows_the_members, times_keep_the_zone_that_they_were_written_in, many_alerts_are_sorted_at_once,
           a_diff_names_the_alerts_that_would_go_elsewhere, relative_times_are_for_people,
           defaults_come_from_amtools_files_and_the_command_line_wins, called_amtool_it_is_amtool,
-          help_is_given_for_every_command_in_every_way, shells_complete_commands_flags_and_choices,
+          help_is_given_for_every_command_in_every_way, shells_complete_commands_flags_and_choices, zsh_completes_sourced_and_from_a_folder,
           a_version_that_differs_is_said_once_and_never_fails_a_command, a_password_goes_by_file_or_by_url_but_not_by_both])
