@@ -129,6 +129,8 @@ def show(binary, folder, hold):
             request(web, "POST", "/api/v2/alerts", body)
         say(f"{len(ALERTS)} alerts in 2 groups fired at each of the {REPLICAS} replicas; each group is due in 2 s ...")
         wait_for("a notification for each group", lambda: len(Sink.calls) >= 2, 40)
+        # In the very instant of the receiver's answer only the sender knows of it; a moment later every replica does.
+        time.sleep(0.5)
         victim = 0
         replicas[victim].kill()
         replicas[victim].wait()

@@ -13,7 +13,7 @@ from harness import OPT, ROOT, TOCSIN, TOCSINCTL, Skip, main, run, scratch
 
 NOT_RUN = {
     "./dev build": "the build that this test is part of",
-    "./dev run": "builds, then runs until interrupted; has a test of its own",
+    "./dev run": "installs and builds; what it shows then is run by the_demo_says_each_thing_once",
     "./dev test": "runs this test",
     "./dev run     # installs what is missing, builds, starts a cluster, fires alerts, shows the one notification for each": "as above",
     "./dev test    # all tests: units, recorded cases, simulations, end to end beside the real peers, fuzzing": "as above",
@@ -180,6 +180,11 @@ def every_flag_that_a_page_names_exists():
                 assert name in known, f"{path}: --{name}"
 
 
+def the_demo_says_each_thing_once():
+    code, out, err = run(["python3", os.path.join(ROOT, "tools", "demo.py"), "--bin", os.path.abspath(OPT.bin)], timeout=120)
+    assert code == 0 and "none lost, none doubled" in out, out + err
+
+
 def both_programs_have_a_page_of_the_manual():
     for program in (TOCSIN, TOCSINCTL):
         name = os.path.basename(program)
@@ -196,5 +201,6 @@ def both_programs_have_a_page_of_the_manual():
 if __name__ == "__main__":
     tests = [what_is_not_run_is_listed_with_a_reason, the_configuration_page_is_what_the_tables_say,
              whatever_has_no_effect_is_on_the_page_of_differences, what_has_no_effect_is_warned_of_with_its_line, the_map_is_the_tree,
-             paths_that_pages_name_are_there, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists, both_programs_have_a_page_of_the_manual]
+             paths_that_pages_name_are_there, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists, both_programs_have_a_page_of_the_manual,
+             the_demo_says_each_thing_once]
     main(tests + [page_test(path) for path in pages() if blocks(path, "sh")])
