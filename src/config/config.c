@@ -425,6 +425,13 @@ static void take_sections(struct config *c, const struct config *sections)
     atomic_init(&c->refs, 1);
 }
 
+/* Type errors name their lines themselves. */
+static void notice_place(struct notices *notices, struct str field, const struct err *err)
+{
+    if (err->line)
+        notice_add(notices, NOTICE_PLACE, err->line, NULL, 0, "%.*s%s%s", STR_ARG(field), field.n ? ": " : "", err->text);
+}
+
 static bool decode(struct config *c, const struct config_options *options, struct notices *notices, struct err *err)
 {
     struct config_env env = { .matcher_mode = options->matcher_mode,
@@ -434,6 +441,8 @@ static bool decode(struct config *c, const struct config_options *options, struc
     struct config *sections = MEM_NEW(struct config);
     bool ok = bind_document(&b, &config_bind, c->doc.root, sections, err);
     c->cleanups = b.cleanups;
+    if (!ok)
+        notice_place(notices, b.field, err);
     if (ok)
         take_sections(c, sections);
     mem_free(sections);
@@ -452,8 +461,10 @@ static bool load(struct config *c, struct str text, const struct config_options 
     if (empty && c->alert_half)
         return err_set(err, ERR_INVALID, "no route provided in config");
     prepare(c);
-    if (c->alert_half && !compose_alert_half(c, notices, err))
+    if (c->alert_half && !compose_alert_half(c, notices, err)) {
+        notice_place(notices, STR_EMPTY, err);
         return false;
+    }
     resolve_paths(c);
     return true;
 }

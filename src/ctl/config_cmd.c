@@ -80,7 +80,8 @@ static bool check_one(struct ctl *c, struct str path)
     for (size_t i = 0; i < notices.n; i++) {
         struct buf line = { 0 };
         notice_write(&line, &notices.v[i]);
-        fprintf(stderr, "%.*s: warning: %.*s\n", STR_ARG(path), STR_ARG(buf_view(&line)));
+        const char *kind = notices.v[i].kind == NOTICE_PLACE ? "error" : "warning";
+        fprintf(stderr, "%.*s: %s: %.*s\n", STR_ARG(path), kind, STR_ARG(buf_view(&line)));
         buf_deinit(&line);
     }
     notices_deinit(&notices);

@@ -524,8 +524,10 @@ static enum bind_result read_list(struct binding *b, const struct bind *f, const
     bind_pointer_set(f, object, v);
     *bind_count_at(f, object) = node->n;
     for (size_t i = 0; i < node->n; i++)
-        if (bind_read_object(b, f->type, node->items[i], v + i * f->type->size) == BIND_FAIL)
+        if (bind_read_object(b, f->type, node->items[i], v + i * f->type->size) == BIND_FAIL) {
+            b->field = arena_printf(b->arena, "[%zu]%s%.*s", i, b->field.n ? "." : "", STR_ARG(b->field));
             return BIND_FAIL;
+        }
     return BIND_OK;
 }
 
@@ -744,6 +746,13 @@ static bool seen_before(struct seen *s, size_t ordinal, uint32_t group)
     return map64_put(&s->merged, (uint64_t)group * FIELDS_MAX + ordinal, s) != NULL;
 }
 
+/* The way to what failed, told from its end. */
+static void came_through(struct binding *b, const char *key)
+{
+    const char *between = b->field.n && b->field.p[0] != '[' ? "." : "";
+    b->field = arena_printf(b->arena, "%s%s%.*s", key, between, STR_ARG(b->field));
+}
+
 static enum bind_result read_pairs(struct binding *b, const struct bind_type *type, const struct yaml_node *node,
                                    void *object)
 {
@@ -765,6 +774,8 @@ static enum bind_result read_pairs(struct binding *b, const struct bind_type *ty
             if (f->inactive)
                 notice_add(b->notices, NOTICE_INACTIVE, pair->key->line, NULL, 0, "%s: %s", f->key, f->inactive);
             r = read_field(b, f, pair->value, owner);
+            if (r == BIND_FAIL)
+                came_through(b, f->key);
         }
     }
     map64_deinit(&seen.merged);
@@ -830,6 +841,7 @@ bool bind_document(struct binding *b, const struct bind_type *type, const struct
                    struct err *err)
 {
     b->err = (struct err){ 0 };
+    b->field = STR_EMPTY;
     b->type_errors_count = b->type_errors_dropped = 0;
     if (!root || bind_is_null(root)) {
         bind_defaults(b, type, object);

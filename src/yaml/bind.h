@@ -81,6 +81,7 @@ struct binding {
                                       binding has failed */
     struct notices *notices; /* may be NULL */
     const void *env;         /* for hooks of upper folders: model/config_types.h says what */
+    struct str field;        /* after a failure that is not of types: where, "route.routes[2].group_wait"; in the arena */
     /* Below: the binder's own. */
     struct err err;
     struct str *type_errors; /* BIND_TYPE_ERRORS_MAX of them once the first came */

@@ -20,6 +20,7 @@
 enum notice_kind {
     NOTICE_INACTIVE, /* accepted, but this program does nothing with it */
     NOTICE_HINT,     /* "did you mean", beside an error */
+    NOTICE_PLACE,    /* where the error is that ended the load: upstream's words for it name no line */
     NOTICE_WARNING,  /* valid, but probably not what is meant */
 };
 

@@ -240,6 +240,38 @@ static void matchers_follow_the_mode(void **state)
     notices_deinit(&notices);
 }
 
+static void an_error_has_its_line_and_field(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *place;
+    } cases[] = {
+        { "route:\n  receiver: r\n  routes:\n  - receiver: r\n  - group_wait: 5x\nreceivers: [{name: r}]\n",
+          "line 5: route.routes[1].group_wait: unknown unit \"x\" in duration \"5x\"" },
+        { "route: {receiver: r}\nreceivers:\n- name: r\n  webhook_configs:\n  - {url: 'ftp://x'}\n",
+          "line 5: receivers[0].webhook_configs[0].url: invalid URL: unsupported scheme \"ftp\" for URL" },
+        { "route:\n  receiver: other\nreceivers: [{name: r}]\n", "line 2: undefined receiver \"other\" used in route" },
+        { "receivers:\n- name: r\n- name: r\nroute: {receiver: r}\n",
+          "line 3: notification config name \"r\" is not unique" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct notices notices;
+        struct config_options options = { 0 };
+        struct config *c;
+        struct err err;
+        struct buf text = { 0 };
+        notices_init(&notices);
+        assert_false(load_with(cases[i].text, &options, &c, &notices, &err));
+        assert_int_equal(notices.n, 1);
+        assert_int_equal(notices.v[0].kind, NOTICE_PLACE);
+        notice_write(&text, &notices.v[0]);
+        assert_string_equal(text.p, cases[i].place);
+        assert_true(str_ends(buf_view(&text), err_text(&err)));
+        buf_deinit(&text);
+        notices_deinit(&notices);
+    }
+}
+
 static void what_is_accepted_but_idle_is_said(void **state)
 {
     (void)state;
@@ -351,6 +383,7 @@ int main(void)
         cmocka_unit_test(receivers_carry_their_name_as_a_label),
         cmocka_unit_test(jira_texts_take_both_forms),
         cmocka_unit_test(matchers_follow_the_mode),
+        cmocka_unit_test(an_error_has_its_line_and_field),
         cmocka_unit_test(what_is_accepted_but_idle_is_said),
         cmocka_unit_test(a_dump_reads_back_as_itself),
         cmocka_unit_test(intervals_are_found_in_both_lists),
