@@ -773,6 +773,8 @@ static bool start(struct app *a, struct err *err)
     }
     log_info(a->alert_half ? "Starting Alertmanager" : "Starting Prometheus Server",
              LOG_STR("version", STR("tocsin " TOCSIN_VERSION)));
+    if (!a->prometheus_half) /* alerts pass from thread to thread: a burst would leave its size in the heap of each */
+        mem_share_heaps();
     prepare_web(a);
     register_metrics(a);
     bool ok = bind_listeners(a, err) && external_url(a, err) && (!a->alert_half || start_alert_half(a, err)) &&

@@ -37,6 +37,11 @@ void mem_return_large(void)
     mallopt(M_TRIM_THRESHOLD, (int)(4 * MEM_LARGE_BYTES));
 }
 
+void mem_share_heaps(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+}
+
 void *mem_alloc(size_t n)
 {
     void *p = calloc(1, n ? n : 1);

@@ -19,6 +19,9 @@ void *mem_realloc(void *p, size_t n);                   /* new part not zeroed *
 void *mem_realloc_array(void *p, size_t count, size_t size);
 void *mem_dup(const void *p, size_t n);
 void mem_free(void *p);
+/* From now on threads share two heaps instead of having up to eight for each core: what one thread allocates and another
+ * frees is found again by the first. For a process whose threads hand everything on; once, before they start. */
+void mem_share_heaps(void);
 /* From now on blocks of MEM_LARGE_BYTES and more go back to the system when they are freed, whatever was allocated before:
  * a burst leaves nothing behind. Once, before other threads start. */
 #define MEM_LARGE_BYTES (256u << 10)

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 
 /* Most notifications are about one alert or two: their texts fit here, and 20,000 may wait at once. */
-static const size_t FIRST_BLOCK_BYTES = 480;
+static const size_t FIRST_BLOCK_BYTES = 208;
 
 struct str notify_reason_text(enum notify_reason r)
 {
