@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 
-from harness import OPT, ROOT, TOCSIN, TOCSINCTL, Skip, main, run, scratch
+from harness import OPT, ROOT, TOCSIN, TOCSINCTL, Server, Skip, call, main, run, scratch
 
 NOT_RUN = {
     "./dev build": "the build that this test is part of",
@@ -134,6 +134,32 @@ def root_pages():
     return [os.path.join(ROOT, f"{name}.md") for name in ("ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")]
 
 
+def the_paths_of_the_api_page_are_there_and_those_said_to_be_missing_are_not():
+    def named(text):
+        """`/a/b`, `/c` in one cell: a later one continues where the first one's last part was."""
+        for cell in text:
+            base = ""
+            for path in re.findall(r"`(?:[A-Z, …]+ )?(/[\w/{}.-]+)`", cell):
+                base = base if not re.match(r"/(api|-|metrics|federate|debug)", path) else ""
+                yield base + path
+                base = base or (path.rpartition("/")[0] if path.startswith("/api/v1/") else "")
+    both = Server("route: {receiver: r}\nreceivers: [{name: r}]\nstorage: {tsdb: {out_of_order_time_window: 1m}}\n",
+                  extra=[f"--storage.tsdb.path={scratch()}/d", "--web.enable-admin-api", "--web.enable-remote-write-receiver"])
+
+    def status(path):
+        path = re.sub(r"\{id\}", "11111111-2222-4333-8444-555555555555", path).replace("{name}", "job")
+        answers = {call(both.port, method, path)[::2] for method in ("GET", "POST")}
+        return any(code not in (404, 405) or (code == 404 and b"page not found" not in body) for code, body in answers)
+    rows = re.findall(r"^\| (`[A-Z].*?) \|", text_of(os.path.join(ROOT, "docs", "api.md")), re.M)
+    there = [p for p in named(rows) if p != "/-/quit"]
+    assert len(there) > 25 and "/api/v1/status/tsdb/blocks" in there, there
+    missing = [p for p in there if not status(p)]
+    assert not missing, f"said to be there: {missing}"
+    rows = re.findall(r"^\| (`/(?:api/v1|debug).*?) \|", text_of(os.path.join(ROOT, "docs", "compatibility.md")), re.M)
+    absent = list(named(rows))
+    assert len(absent) > 8 and not any(status(p) for p in absent), [p for p in absent if status(p)]
+
+
 def the_map_is_the_tree():
     page = text_of(os.path.join(ROOT, "ARCHITECTURE.md"))
     floors = {}
@@ -201,6 +227,7 @@ def both_programs_have_a_page_of_the_manual():
 if __name__ == "__main__":
     tests = [what_is_not_run_is_listed_with_a_reason, the_configuration_page_is_what_the_tables_say,
              whatever_has_no_effect_is_on_the_page_of_differences, what_has_no_effect_is_warned_of_with_its_line, the_map_is_the_tree,
+             the_paths_of_the_api_page_are_there_and_those_said_to_be_missing_are_not,
              paths_that_pages_name_are_there, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists, both_programs_have_a_page_of_the_manual,
              the_demo_says_each_thing_once]
     main(tests + [page_test(path) for path in pages() if blocks(path, "sh")])
