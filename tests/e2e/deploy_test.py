@@ -237,6 +237,8 @@ def the_unit_is_sound():
         f.write(text.replace("/usr/bin/tocsin ", os.path.abspath(TOCSIN) + " "))
     code, out, err = run(["systemd-analyze", "verify", "--man=no", path])
     assert code == 0 and "tocsin.service" not in out + err, out + err
+    code, out, err = run(["systemd-analyze", "security", "--offline=true", "--threshold=20", path])  # of 100: how much it may do
+    assert code == 0, out[-300:] + err
 
 
 def the_command_of_the_unit_starts_and_tells_the_manager():
