@@ -4,7 +4,7 @@
  * (writes and truncations) and one of names per file system; a sync empties a log into the durable view, a crash replays a
  * prefix of it, none by default.
  *
- * A name is a whole path; folders are nodes too. Sizes are small, so lookups are linear. */
+ * A name is a whole path; folders are nodes too. */
 #include "lib/memfs.h"
 
 #include "base/lock.h"
@@ -181,11 +181,16 @@ static void clean_path(struct str path, struct buf *out)
 
 static size_t names_place(const struct names *names, struct str path, bool *found)
 {
-    size_t i = 0;
-    while (i < names->count && str_cmp(buf_view(&names->list[i].path), path) < 0)
-        i++;
-    *found = i < names->count && str_eq(buf_view(&names->list[i].path), path);
-    return i;
+    size_t low = 0, high = names->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (str_cmp(buf_view(&names->list[mid].path), path) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *found = low < names->count && str_eq(buf_view(&names->list[low].path), path);
+    return low;
 }
 
 static struct node *names_get(const struct names *names, struct str path)
@@ -833,6 +838,19 @@ void memfs_crash(struct memfs *m, struct rng *rng)
     for (size_t i = 0; i < m->durable.count; i++) {
         node_crash(m->durable.list[i].node, rng);
         names_set(&m->now, buf_view(&m->durable.list[i].path), m->durable.list[i].node);
+    }
+    lock_give(&m->lock);
+}
+
+void memfs_write_back(struct memfs *m)
+{
+    lock_take(&m->lock);
+    forget_changes(m);
+    names_deinit(&m->durable);
+    m->durable = (struct names){ 0 };
+    for (size_t i = 0; i < m->now.count; i++) {
+        node_settle(m->now.list[i].node);
+        names_set(&m->durable, buf_view(&m->now.list[i].path), m->now.list[i].node);
     }
     lock_give(&m->lock);
 }

@@ -42,6 +42,9 @@ uint64_t memfs_bytes(struct memfs *m);  /* in all files */
 /* The machine died and is back: unsynced changes are gone (rng NULL) or cut at random, faults are off. */
 void memfs_crash(struct memfs *m, struct rng *rng);
 
+/* Time passed: the kernel made all durable by itself, synced or not. */
+void memfs_write_back(struct memfs *m);
+
 /* Files as a test sees them, without faults or counting; what memfs_put writes is durable, folders are made. */
 void memfs_put(struct memfs *m, struct str path, struct str bytes);
 bool memfs_get(struct memfs *m, struct str path, struct buf *out); /* false if there is no such file */

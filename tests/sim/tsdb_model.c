@@ -95,9 +95,10 @@ static bool stopped(const struct sim *s)
     return s->stop_at && memfs_ops(s->m) >= s->stop_at;
 }
 
+/* Retention is reckoned from the end of the newest block, which with late samples may end a block from now. */
 static int64_t horizon(const struct sim *s)
 {
-    return s->now - RETENTION;
+    return s->now - RETENTION + 2 * BLOCK;
 }
 
 static size_t place(const struct model_series *m, int64_t t)
@@ -653,6 +654,7 @@ static void op_full_disk(struct sim *s)
 static void op_gap(struct sim *s)
 {
     s->now += (int64_t)rng_below(&s->rng, 4 * BLOCK);
+    memfs_write_back(s->m);
 }
 
 static void op_append_well(struct sim *s)
