@@ -1,6 +1,6 @@
 /* Aggregations that fold: each series is added to its group's column as it comes and is gone; what is held is one
- * accumulator a group and step. quantile keeps its values, because it has to see them together; count_values makes its
- * groups from values.
+ * accumulator a group and step. quantile keeps its columns, because it has to see the values of a step together; count_values
+ * makes its groups from values.
  *
  * Groups are in order of first appearance. G1: a group that exists has seen at least one cell. */
 #include "promql/eval_int.h"
@@ -18,12 +18,7 @@ struct group {
     double *a, *b, *n; /* by operation: sum and compensation, mean and M2, value, count */
     struct average *avg;
     struct histogram_total **totals;
-    /* quantile: values of all steps, chained */
-    struct value_list *values;
-};
-struct value_list {
-    double *v;
-    uint32_t n, capacity;
+    struct vector members; /* quantile: its columns */
 };
 
 struct folding {
@@ -36,6 +31,8 @@ struct folding {
     size_t n, capacity;
     struct buf key;
     struct str label; /* count_values */
+    double *values;   /* quantile: of a step */
+    size_t values_capacity;
     bool histograms_ignored;
 };
 
@@ -61,10 +58,7 @@ static struct group *group_make(struct folding *z, const struct column *c, struc
     if (z->op == AGG_AVG) {
         if (!(g->avg = eval_alloc(ev, n, sizeof *g->avg)))
             return NULL;
-    } else if (z->op == AGG_QUANTILE) {
-        if (!(g->values = eval_alloc(ev, n, sizeof *g->values)))
-            return NULL;
-    } else if (!(g->a = eval_alloc(ev, n, sizeof *g->a))) {
+    } else if (z->op != AGG_QUANTILE && !(g->a = eval_alloc(ev, n, sizeof *g->a))) {
         return NULL;
     }
     if (two && (!(g->b = eval_alloc(ev, n, sizeof *g->b)) || !(g->n = eval_alloc(ev, n, sizeof *g->n))))
@@ -131,22 +125,6 @@ static bool fold_histogram(struct folding *z, struct group *g, size_t i, const s
     case AGG_LIMIT_RATIO: ASSERT(false); break;
     }
     g->kind[i] |= 2;
-    return true;
-}
-
-static bool push_value(struct eval *ev, struct value_list *l, double v)
-{
-    if (l->n == l->capacity) {
-        uint32_t capacity = l->capacity ? l->capacity * 2 : 4;
-        double *grown = eval_alloc(ev, capacity, sizeof *grown);
-        if (!grown)
-            return false;
-        if (l->n)
-            memcpy(grown, l->v, l->n * sizeof *grown);
-        l->v = grown;
-        l->capacity = capacity;
-    }
-    l->v[l->n++] = v;
     return true;
 }
 
@@ -223,7 +201,31 @@ static void fold_spread(struct group *g, const struct column *c, size_t n)
         g->kind[i] |= 1;
     }
 }
-static bool fold_others(struct folding *z, struct group *g, const struct column *c, size_t n)
+/* All values of a step have to be seen together. */
+static bool fold_quantile(struct folding *z, struct group *g, const struct column *c, size_t n)
+{
+    size_t floats = 0;
+    for (size_t i = 0; i < n; i++) {
+        floats += c->kind[i] == CELL_FLOAT;
+        g->kind[i] |= c->kind[i] == CELL_FLOAT;
+    }
+    return floats == 0 || vector_add(z->ev, &g->members, column_keep(z->ev, c, n));
+}
+static bool quantile_at(struct folding *z, const struct group *g, size_t i, double q, double *out)
+{
+    size_t n = 0;
+    if (g->members.n > z->values_capacity) {
+        z->values_capacity = g->members.n;
+        if (!(z->values = eval_alloc(z->ev, z->values_capacity, sizeof *z->values)))
+            return false;
+    }
+    for (size_t k = 0; k < g->members.n; k++)
+        if (g->members.v[k]->kind[i] == CELL_FLOAT)
+            z->values[n++] = g->members.v[k]->v[i];
+    *out = math_quantile(q, z->values, n);
+    return true;
+}
+static void fold_others(struct folding *z, struct group *g, const struct column *c, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (c->kind[i] != CELL_FLOAT)
@@ -232,13 +234,10 @@ static bool fold_others(struct folding *z, struct group *g, const struct column 
             g->a[i]++;
         else if (z->op == AGG_GROUP)
             g->a[i] = 1;
-        else if (z->op == AGG_AVG)
+        else
             average_add(&g->avg[i], c->v[i]);
-        else if (!push_value(z->ev, &g->values[i], c->v[i]))
-            return false;
         g->kind[i] |= 1;
     }
-    return true;
 }
 
 static bool fold_one(void *arg, struct column *c)
@@ -257,17 +256,18 @@ static bool fold_one(void *arg, struct column *c)
     case AGG_MAX: fold_extreme(g, c, n, z->op == AGG_MAX); return true;
     case AGG_STDDEV:
     case AGG_STDVAR: fold_spread(g, c, n); return true;
+    case AGG_QUANTILE: return fold_quantile(z, g, c, n);
     case AGG_AVG:
     case AGG_COUNT:
     case AGG_GROUP:
-    case AGG_QUANTILE:
     case AGG_TOPK:
     case AGG_BOTTOMK:
     case AGG_COUNT_VALUES:
     case AGG_LIMITK:
     case AGG_LIMIT_RATIO: break;
     }
-    return fold_others(z, g, c, n);
+    fold_others(z, g, c, n);
+    return true;
 }
 
 /* ---- count_values ---- */
@@ -322,14 +322,14 @@ static bool finish_histogram(struct folding *z, struct group *g, size_t i, struc
     return column_set_histogram(ev, out, z->f->n, i, histogram_total_value(ev, t, z->op == AGG_AVG));
 }
 
-static double finish_float(struct folding *z, struct group *g, size_t i, const double *q)
+static double finish_float(struct folding *z, struct group *g, size_t i)
 {
     switch (z->op) {
     case AGG_SUM: return g->a[i] + g->b[i];
     case AGG_AVG: return average_value(&g->avg[i]);
     case AGG_STDVAR: return g->b[i] / g->n[i];
     case AGG_STDDEV: return sqrt(g->b[i] / g->n[i]);
-    case AGG_QUANTILE: return math_quantile(q[i], g->values[i].v, g->values[i].n);
+    case AGG_QUANTILE:
     case AGG_COUNT:
     case AGG_MIN:
     case AGG_MAX:
@@ -359,7 +359,12 @@ static bool finish_groups(struct folding *z, const double *q, column_emit *emit,
                 if (!finish_histogram(z, g, i, out))
                     return false;
             } else if (g->kind[i]) {
-                column_set(out, i, finish_float(z, g, i, q));
+                double v;
+                if (z->op != AGG_QUANTILE)
+                    v = finish_float(z, g, i);
+                else if (!quantile_at(z, g, i, q[i], &v))
+                    return false;
+                column_set(out, i, v);
             }
         }
         size_t cost = column_cost(out, n);

@@ -224,6 +224,8 @@ struct range_call {
     size_t resets_count, resets_capacity, resets_at;
     struct spans spans;
     struct rate_step *rate_steps; /* per step, for these spans (rate.c) */
+    uint32_t *queue;              /* numbers of samples (over_time.c) */
+    size_t queue_capacity;
     struct column *out;
     column_emit *emit;
     void *emit_arg;
@@ -285,7 +287,7 @@ static inline void kahan_add(struct kahan *k, double x)
         k->c += (x - t) + k->sum;
     k->sum = t;
 }
-double math_quantile(double q, double *values, size_t n); /* sorts values */
+double math_quantile(double q, double *values, size_t n); /* reorders values */
 bool math_almost_equal(double a, double b, double eps);
 double math_min(double a, double b); /* spec 9.1: NaN unless -Inf */
 double math_max(double a, double b);

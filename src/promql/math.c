@@ -39,6 +39,42 @@ static int value_order(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Puts the k-th smallest of v at v[k], what is not larger before it and what is not smaller behind. No NaN. Halves that
+ * do not get smaller quickly are sorted, so that no order of values is slow. */
+static void select_nth(double *v, size_t n, size_t k)
+{
+    size_t low = 0, high = n - 1, budget = 2 * n + 64;
+    while (low < high) {
+        size_t span = high - low + 1;
+        if (budget < span) {
+            qsort(v + low, span, sizeof *v, value_order);
+            return;
+        }
+        budget -= span;
+        double a = v[low], b = v[low + span / 2], c = v[high];
+        double pivot = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
+        size_t i = low, j = high;
+        for (;;) {
+            while (v[i] < pivot)
+                i++;
+            while (v[j] > pivot)
+                j--;
+            if (i >= j)
+                break;
+            double t = v[i];
+            v[i++] = v[j];
+            v[j--] = t;
+        }
+        /* v[low..i) <= pivot <= v[i..high], and i is past low because the pivot is one of them */
+        if (i == low)
+            i++;
+        if (k < i)
+            high = i - 1;
+        else
+            low = i;
+    }
+}
+
 double math_quantile(double q, double *values, size_t n)
 {
     if (n == 0 || isnan(q))
@@ -47,9 +83,26 @@ double math_quantile(double q, double *values, size_t n)
         return -F64_INF;
     if (q > 1)
         return F64_INF;
-    qsort(values, n, sizeof *values, value_order);
+    size_t nans = 0;
+    for (size_t i = 0; i < n; i++) { /* they come first */
+        if (isnan(values[i])) {
+            double t = values[nans];
+            values[nans++] = values[i];
+            values[i] = t;
+        }
+    }
     double rank = q * (double)(n - 1), low = floor(rank);
     size_t lo = low > 0 ? (size_t)low : 0, hi = lo + 1 < n ? lo + 1 : n - 1;
+    if (lo >= nans)
+        select_nth(values + nans, n - nans, lo - nans);
+    if (hi > lo && hi >= nans) { /* the smallest of what follows */
+        size_t least = hi;
+        for (size_t i = hi + 1; i < n; i++)
+            least = values[i] < values[least] ? i : least;
+        double t = values[hi];
+        values[hi] = values[least];
+        values[least] = t;
+    }
     double w = rank - low;
     return values[lo] * (1 - w) + values[hi] * w;
 }

@@ -112,6 +112,76 @@ static bool ts_max_eval(struct range_call *c, const struct window *w, struct poi
     return extreme(c, w, true, true, out);
 }
 
+/* All windows in one pass. `queue` holds samples that may still be the extreme of a window: each is further from it than the
+ * one before, so the front is the answer, the earliest of equals as when the window is searched. NaNs are no candidates. */
+static size_t extreme_column(struct range_call *c, bool want_max)
+{
+    const struct spans *sp = &c->spans;
+    const double *v = c->series->v;
+    uint32_t *queue = c->queue;
+    if (c->queue_capacity < c->series->n) {
+        c->queue_capacity = c->series->n + c->series->n / 2;
+        queue = c->queue = eval_alloc(c->ev, c->queue_capacity, sizeof *queue);
+        if (!queue) {
+            c->queue_capacity = 0;
+            return SIZE_MAX;
+        }
+    }
+    size_t front = 0, back = 0, seen = 0, cells = 0;
+    for (size_t i = 0; i < c->frame->n; i++) {
+        size_t from = sp->from[i], to = sp->to[i];
+        for (; seen < to; seen++) {
+            double x = v[seen];
+            if (isnan(x))
+                continue;
+            while (back > front && (want_max ? x > v[queue[back - 1]] : x < v[queue[back - 1]]))
+                back--;
+            queue[back++] = (uint32_t)seen;
+        }
+        if (from == to)
+            continue;
+        while (front < back && queue[front] < from)
+            front++;
+        column_set(c->out, i, front < back ? v[queue[front]] : F64_NAN);
+        cells++;
+    }
+    return cells;
+}
+static size_t min_all(struct range_call *c)
+{
+    return extreme_column(c, false);
+}
+static size_t max_all(struct range_call *c)
+{
+    return extreme_column(c, true);
+}
+
+/* The windows' last samples and sizes are known without looking at the rest. */
+static size_t last_all(struct range_call *c)
+{
+    const struct spans *sp = &c->spans;
+    size_t cells = 0;
+    for (size_t i = 0; i < c->frame->n; i++) {
+        if (sp->from[i] == sp->to[i])
+            continue;
+        column_set(c->out, i, c->series->v[sp->to[i] - 1]);
+        cells++;
+    }
+    return cells;
+}
+static size_t count_all(struct range_call *c)
+{
+    const struct spans *sp = &c->spans;
+    size_t cells = 0;
+    for (size_t i = 0; i < c->frame->n; i++) {
+        if (sp->from[i] == sp->to[i])
+            continue;
+        column_set(c->out, i, (double)(sp->to[i] - sp->from[i]));
+        cells++;
+    }
+    return cells;
+}
+
 static bool first_eval(struct range_call *c, const struct window *w, struct point *out)
 {
     if (w->n && (!w->hn || w->t[0] < w->ht[0]))
@@ -310,11 +380,11 @@ static bool smoothing_eval(struct range_call *c, const struct window *w, struct 
     return give(out, s1);
 }
 
-const struct range_function range_sum = { sum_eval, NULL, NULL }, range_avg = { avg_eval, NULL, NULL }, range_count = { count_eval, NULL, NULL },
-                            range_present = { present_eval, NULL, NULL }, range_min = { min_eval, NULL, NULL },
-                            range_max = { max_eval, NULL, NULL }, range_ts_min = { ts_min_eval, NULL, NULL },
+const struct range_function range_sum = { sum_eval, NULL, NULL }, range_avg = { avg_eval, NULL, NULL }, range_count = { count_eval, NULL, count_all },
+                            range_present = { present_eval, NULL, NULL }, range_min = { min_eval, NULL, min_all },
+                            range_max = { max_eval, NULL, max_all }, range_ts_min = { ts_min_eval, NULL, NULL },
                             range_ts_max = { ts_max_eval, NULL, NULL }, range_first = { first_eval, NULL, NULL },
-                            range_last = { last_eval, NULL, NULL }, range_ts_first = { ts_first_eval, NULL, NULL },
+                            range_last = { last_eval, NULL, last_all }, range_ts_first = { ts_first_eval, NULL, NULL },
                             range_ts_last = { ts_last_eval, NULL, NULL }, range_stddev = { stddev_eval, NULL, NULL },
                             range_stdvar = { stdvar_eval, NULL, NULL }, range_quantile = { quantile_eval, NULL, NULL },
                             range_mad = { mad_eval, NULL, NULL }, range_changes = { changes_eval, NULL, NULL },

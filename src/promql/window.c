@@ -242,7 +242,7 @@ static bool call_series(void *arg, const struct range_series *s)
     column_clear(c->out, n);
     if (c->fn->range->series)
         c->fn->range->series(c);
-    if (c->fn->range->column && s->hn == 0 && !c->place->anchored && !c->place->smoothed) {
+    if (c->fn->range->column && s->n && s->hn == 0 && !c->place->anchored && !c->place->smoothed) {
         if (!find_spans(c, s))
             return false;
         held = c->spans.most;

@@ -4,9 +4,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/rng.h"
+#include "promql/eval_int.h"
 #include "promql/promql.h"
 #include "promql/testscript.h"
 #include "storage/memory.h"
+
+#include <math.h>
 
 static void script(const char *text)
 {
@@ -133,6 +137,117 @@ static void limits_end_queries(void **state)
     memory_storage_free(st);
 }
 
+/* ---- all steps at once ---- */
+
+/* Counters with resets, values with NaN and infinities; series 0 to 2 share their times, 3 has its own, with gaps. */
+static struct storage *rough(struct rng *rng)
+{
+    struct storage *st = memory_storage_new();
+    struct appender *ap;
+    struct err err = { 0 };
+    assert_true(storage_appender(st, NULL, &ap, &err));
+    static const char *const names[] = { "a", "b", "c", "d" };
+    for (size_t s = 0; s < ARRAY_LEN(names); s++) {
+        struct label v[2] = { { STR("__name__"), STR("x_total") }, { STR("i"), str_c(names[s]) } };
+        struct labels ls = { v, 2 };
+        series_ref ref = 0;
+        double value = 0;
+        for (size_t i = 0; i < 200; i++) {
+            if (s == 3 && rng_below(rng, 4) == 0)
+                continue;
+            value = rng_below(rng, 20) == 0 ? 0 : value + (double)rng_below(rng, 10);
+            double shown = s == 2 && rng_below(rng, 5) == 0 ? (rng_below(rng, 2) ? (double)NAN : -(double)INFINITY) : value;
+            int64_t t = (int64_t)i * 1000 + (s == 3 ? (int64_t)rng_below(rng, 300) : 7);
+            assert_int_equal(append_sample(ap, &ref, &ls, t, shown), APPEND_OK);
+        }
+    }
+    assert_true(append_commit(ap, &err));
+    return st;
+}
+static struct promql_result *run_over(struct storage *st, const struct promql_expr *e, int64_t start, int64_t end, int64_t step)
+{
+    struct err err = { 0 };
+    struct promql_result *r;
+    const struct promql_run run = { .storage = st, .start_ms = start, .end_ms = end, .step_ms = step, .is_range = true };
+    assert_true(promql_run(e, &run, &r, &err));
+    return r;
+}
+/* The value of the series with these labels at t; false: there is none. */
+static bool value_at(const struct promql_result *r, struct labels ls, int64_t t, double *v)
+{
+    for (size_t k = 0; k < r->n; k++)
+        for (size_t i = 0; labels_eq(r->series[k].labels, ls) && i < r->series[k].n; i++)
+            if (r->series[k].t[i] == t) {
+                *v = r->series[k].v[i];
+                return true;
+            }
+    return false;
+}
+static void each_step_of_a_range_is_what_it_is_alone(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {
+        "rate(x_total[7s])", "increase(x_total[30s])", "delta(x_total[5s])", "max_over_time(x_total[9s])",
+        "min_over_time(x_total[40s])", "count_over_time(x_total[3s])", "last_over_time(x_total[3s])", "sum_over_time(x_total[8s])",
+        "rate(x_total[10s] @ 100)", "increase(x_total[20s] offset 30s)", "sum(x_total)", "quantile(0.3, x_total)",
+        "quantile_over_time(0.7, x_total[20s])", "max(rate(x_total[9s]))", "avg by (i) (x_total)", "resets(x_total[50s])",
+        "max_over_time(rate(x_total[5s])[20s:3s])",
+    };
+    struct rng rng;
+    rng_seed(&rng, 5);
+    struct storage *st = rough(&rng);
+    for (size_t q = 0; q < ARRAY_LEN(queries); q++) {
+        struct err err = { 0 };
+        struct promql_expr *e = promql_parse(str_c(queries[q]), 0, &err);
+        struct promql_result *whole = run_over(st, e, 500, 240500, 1700);
+        size_t cells = 0, alone = 0;
+        for (size_t k = 0; k < whole->n; k++)
+            cells += whole->series[k].n;
+        for (int64_t t = 500; t <= 240500; t += 1700) {
+            struct promql_result *one = run_over(st, e, t, t, 1700);
+            for (size_t k = 0; k < one->n; k++, alone++) {
+                double v;
+                assert_true(value_at(whole, one->series[k].labels, t, &v));
+                if (!isnan(v) || !isnan(one->series[k].v[0]))
+                    assert_memory_equal(&v, &one->series[k].v[0], sizeof v);
+            }
+            promql_result_free(one);
+        }
+        assert_int_equal(cells, alone);
+        assert_true(cells > 50);
+        promql_result_free(whole);
+        promql_expr_free(e);
+    }
+    memory_storage_free(st);
+}
+
+static double sorted_quantile(double q, double *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++) /* NaN first */
+        for (size_t k = i; k > 0 && (isnan(v[k]) ? !isnan(v[k - 1]) : v[k] < v[k - 1]); k--) {
+            double t = v[k];
+            v[k] = v[k - 1];
+            v[k - 1] = t;
+        }
+    double rank = q * (double)(n - 1), low = floor(rank);
+    size_t lo = (size_t)low, hi = lo + 1 < n ? lo + 1 : n - 1;
+    return v[lo] * (1 - (rank - low)) + v[hi] * (rank - low);
+}
+static void quantiles_need_no_order(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed(&rng, 6);
+    for (size_t round = 0; round < 20000; round++) {
+        double v[40], sorted[40];
+        size_t n = 1 + rng_below(&rng, ARRAY_LEN(v)), kinds = 1 + rng_below(&rng, 50);
+        for (size_t i = 0; i < n; i++)
+            v[i] = sorted[i] = rng_below(&rng, 10) == 0 ? (double)NAN : (double)rng_below(&rng, kinds);
+        double q = (double)rng_below(&rng, 101) / 100, want = sorted_quantile(q, sorted, n), got = math_quantile(q, v, n);
+        assert_true(want == got || (isnan(want) && isnan(got)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,7 +255,8 @@ int main(void)
         cmocka_unit_test(anchored_takes_samples_at_the_edges), cmocka_unit_test(fill_stands_in_for_the_missing),
         cmocka_unit_test(info_joins_by_identity),           cmocka_unit_test(duration_expressions_are_seconds),
         cmocka_unit_test(equal_labels_are_an_error),        cmocka_unit_test(wrong_expectations_are_found),
-        cmocka_unit_test(limits_end_queries),
+        cmocka_unit_test(limits_end_queries),               cmocka_unit_test(each_step_of_a_range_is_what_it_is_alone),
+        cmocka_unit_test(quantiles_need_no_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
