@@ -143,7 +143,7 @@ class Generator:
 
     def selector(self, inside, families=PLAIN, suffix="", pinned=True):
         if families is PLAIN and self.r.random() < 0.04 and not suffix:
-            return '{__name__=~"steps|info"}' + self.modifier()
+            return '{__name__=~"steps|info"}' + self.modifier(pinned)
         family = self.r.choice(families)
         found = self.matchers(family)
         return family + ("{" + ",".join(found) + "}" if found else "") + suffix + self.modifier(pinned)
