@@ -234,19 +234,23 @@ bool ctl_read_file(struct str path, struct buf *out, struct err *err)
 
 static bool read_features(struct ctl *c)
 {
+    bool classic = false, utf8 = false;
     for (size_t i = 0; i < c->f.enable_features.n; i++) {
         struct str rest = c->f.enable_features.v[i], name;
         while (rest.n && str_split(&rest, ',', &name)) {
             if (str_eq(name, STR("classic-mode")))
-                c->mode = MATCHER_CLASSIC;
+                classic = true;
             else if (str_eq(name, STR("utf8-strict-mode")))
-                c->mode = MATCHER_UTF8;
+                utf8 = true;
             else if (!str_eq(name, STR("alert-names-in-metrics")) && !str_eq(name, STR("receiver-name-in-metrics")) &&
                      !str_eq(name, STR("group-key-in-metrics")) && !str_eq(name, STR("auto-gomemlimit")) &&
                      !str_eq(name, STR("event-recorder")))
                 return err_set(&c->err, ERR_INVALID, "unknown option '%.*s' for --enable-feature", STR_ARG(name));
         }
     }
+    if (classic && utf8)
+        return err_set(&c->err, ERR_INVALID, "cannot have both classic and UTF-8 modes enabled");
+    c->mode = classic ? MATCHER_CLASSIC : utf8 ? MATCHER_UTF8 : c->mode;
     return true;
 }
 

@@ -535,6 +535,20 @@ def zsh_completes_sourced_and_from_a_folder():
         assert code == 0 and out.strip() == "completed", out + err
 
 
+def features_choose_the_parser_of_matchers():
+    folder = folder_with_files()
+    with open(os.path.join(folder, "quoted.yml"), "w", encoding="utf-8") as f:
+        f.write("route: {receiver: a, routes: [{receiver: a, matchers: ['\"a b\"=c']}]}\nreceivers: [{name: a}]\n")
+
+    def show(*flags):
+        return run([TOCSINCTL, *flags, "config", "routes", "show", "--config.file=quoted.yml"], cwd=folder)
+    assert show()[0] == 0 and show("--enable-feature=utf8-strict-mode")[0] == 0
+    assert show("--enable-feature=classic-mode")[0] == 1
+    for wrong, why in (("nope", "unknown option 'nope'"), ("classic-mode,utf8-strict-mode", "cannot have both")):
+        code, _, err = show("--enable-feature=" + wrong)
+        assert code == 1 and why in err, err
+
+
 def a_version_that_differs_is_said_once_and_never_fails_a_command():
     s = Session(TOCSINCTL, int(time.time()))
     code, _, err = ctl(s, "alert")
@@ -573,4 +587,4 @@ if __name__ == "__main__":
           a_diff_names_the_alerts_that_would_go_elsewhere, relative_times_are_for_people,
           defaults_come_from_amtools_files_and_the_command_line_wins, called_amtool_it_is_amtool,
           help_is_given_for_every_command_in_every_way, shells_complete_commands_flags_and_choices, zsh_completes_sourced_and_from_a_folder,
-          a_version_that_differs_is_said_once_and_never_fails_a_command, a_password_goes_by_file_or_by_url_but_not_by_both])
+          features_choose_the_parser_of_matchers, a_version_that_differs_is_said_once_and_never_fails_a_command, a_password_goes_by_file_or_by_url_but_not_by_both])
