@@ -11,6 +11,8 @@
  * C3  Turns: hosts with waiting calls stand in a ring; a free slot goes to the next host in it. A host may take a slot
  *     only while it has fewer of them than are free: so one dead host ends up with half of all, the second with half of
  *     the rest, and a host that has none always gets in.
+ *     A quarter of all slots is kept for hosts that answered when they were last asked (host_memory_int.h): thousands of
+ *     dead hosts, one slot each, do not shut out those that work.
  * C4  At most START_PER_TURN transfers are started per turn of the loop: opening TLS costs milliseconds of CPU.
  * C5  A burst for one host does not open a connection for each call: a host has a window of calls under way, and those
  *     behind it find warm connections. A window that is full is looked at every WINDOW_LOOK_MS while calls wait. It
@@ -258,6 +260,7 @@ static void enqueue(struct http_call_state *s)
         h = MEM_NEW(struct host_queue);
         h->key = mem_dup(key.p, key.n + 1);
         h->window = WINDOW_START;
+        h->hash = host_memory_hash(buf_view(&key));
         map_put(&c->hosts, str_c(h->key), h);
     }
     buf_deinit(&key);
@@ -413,9 +416,10 @@ static void start(struct http_call_state *s)
 static struct host_queue *next_host(struct http_client *c)
 {
     size_t free_slots = c->connections_max - c->active;
+    bool for_all = free_slots > c->connections_max / 4;
     struct host_queue *h = c->ring;
     do {
-        if (h->active < free_slots && h->active < h->window)
+        if (h->active < free_slots && h->active < h->window && (for_all || host_memory_has(&c->memory, h->hash)))
             return h;
         h = h->next;
     } while (h != c->ring);
@@ -782,6 +786,7 @@ static void complete(struct http_call_state *s, CURLcode code)
         return; /* buried with the others */
     ASSERT(s->stage == CALL_RUNNING);
     curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+    host_memory_set(&s->client->memory, s->host->hash, status != 0);
     bool ours = code == CURLE_WRITE_ERROR && s->cut; /* we had enough */
     bool moved = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     bool follow = !s->call->config || s->call->config->follow_redirects;

@@ -9,6 +9,7 @@
 #include "http/url.h"
 #include "io/addr.h"
 #include "io/dns.h"
+#include "io/host_memory_int.h"
 #include "io/http_client.h"
 #include "io/tls_int.h"
 
@@ -43,6 +44,7 @@ struct host_queue { /* calls for one host; lives while it has any */
     char *key;
     struct http_call_state *head, *last;
     size_t active, waiting;
+    uint64_t hash;            /* for the client's memory of hosts */
     size_t window;            /* calls it may have at once */
     size_t finished, best;    /* calls that ended since the last look, and before the window last grew */
     struct host_queue *prev, *next; /* ring of those with waiting calls */
@@ -113,6 +115,7 @@ struct http_client {
     struct http_call_state *calls;
     struct http_call_state *zombies; /* cancelled inside libcurl */
     struct map hosts;
+    struct host_memory memory; /* who answered when last asked */
     struct host_queue *ring; /* whose turn is next */
     size_t active, waiting, open, open_peak;
     CURL *spare[8];

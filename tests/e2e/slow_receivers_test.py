@@ -96,5 +96,20 @@ def one_dead_host_leaves_half_of_few_sockets_to_the_others():
     assert server.stop() == 0 and time.monotonic() - began < 9
 
 
+def thousands_of_dead_hosts_leave_a_quarter_of_few_sockets_to_who_has_answered():
+    sink, silent = Sink(), Silent()
+    server = Server(CONFIG % (silent.port, sink.url),
+                    preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 1024)))
+    post_alerts(server.port, alert("First", {"to": "live"}))
+    wait_for("the live one is known", lambda: len(sink.calls) == 1)
+    post_slow(server, lambda n: (1 + n // 250, n % 250))
+    wait_for("what has no socket is counted",
+             lambda: sum(samples(server.port)[f"tocsin_send_{k}"] for k in ("waiting", "connections")) == SLOW, 30)
+    live_groups_are_told_at_once(server, sink)
+    nothing_failed(server)
+    server.kill()
+
+
 if __name__ == "__main__":
-    main([five_thousand_slow_receivers_delay_nobody_else, one_dead_host_leaves_half_of_few_sockets_to_the_others])
+    main([thousands_of_dead_hosts_leave_a_quarter_of_few_sockets_to_who_has_answered,
+          five_thousand_slow_receivers_delay_nobody_else, one_dead_host_leaves_half_of_few_sockets_to_the_others])

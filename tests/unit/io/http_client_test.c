@@ -91,9 +91,9 @@ static struct tls_server *peer_tls(void *arg)
     return tls_server_retain(p->tls);
 }
 
-static void peer_start(struct peer *p, struct tls_server *tls)
+static void peer_listen(struct peer *p, struct str address, struct tls_server *tls)
 {
-    struct http_listener listener = { .address = STR("127.0.0.1:0"), .fd = -1 };
+    struct http_listener listener = { .address = address, .fd = -1 };
     struct http_server_config c = { .listeners = &listener, .listeners_count = 1, .handle = play, .arg = p,
                                     .limits.connections_max = 200 };
     struct err err;
@@ -105,6 +105,11 @@ static void peer_start(struct peer *p, struct tls_server *tls)
     p->server = http_server_new(&c, &err);
     if (!p->server || !http_server_start(p->server, &err))
         fail_msg("%s", err.text);
+}
+
+static void peer_start(struct peer *p, struct tls_server *tls)
+{
+    peer_listen(p, STR("127.0.0.1:0"), tls);
 }
 
 static void peer_stop(struct peer *p)
@@ -930,6 +935,37 @@ static void a_host_that_does_not_answer_leaves_room_for_others_and_all_have_thei
     peer_stop(&live);
 }
 
+/* 127.0.0.2, .3 ... are hosts of their own; the silent server listens at all of them. */
+static void many_dead_hosts_do_not_shut_out_who_has_answered_before(void **state)
+{
+    (void)state;
+    enum { SLOTS = 8, DEAD = 30 };
+    struct fixture f;
+    client_start(&f, SLOTS);
+    peer_listen(&f.peer, STR("0.0.0.0:0"), NULL);
+    static struct asked dead[DEAD], known, again;
+    static char urls[DEAD + 1][64];
+    memset(dead, 0, sizeof dead);
+    const unsigned port = http_server_port(f.peer.server, 0);
+    snprintf(urls[DEAD], sizeof urls[0], "http://127.0.0.1:%u/", port);
+    known = (struct asked){ .call = { .method = STR("GET"), .url = str_c(urls[DEAD]) } };
+    again = known;
+    send_call(&f, &known);
+    wait_done(&f, &known);
+    for (size_t i = 0; i < DEAD; i++) {
+        snprintf(urls[i], sizeof urls[i], "http://127.0.0.%zu:%u/keep", i + 2, port);
+        dead[i].call = (struct http_call){ .method = STR("GET"), .url = str_c(urls[i]), .timeout_ms = 1000 };
+        send_call(&f, &dead[i]);
+    }
+    send_call(&f, &again);
+    wait_done(&f, &again);
+    assert_int_equal(again.status, 200);
+    assert_false(dead[0].done);
+    for (size_t i = 0; i < DEAD; i++)
+        wait_done(&f, &dead[i]);
+    stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -952,6 +988,7 @@ int main(void)
         cmocka_unit_test(a_server_is_trusted_by_ca_and_name),
         cmocka_unit_test(a_client_certificate_is_sent_and_read_again_when_its_file_changes),
         cmocka_unit_test(a_host_that_does_not_answer_leaves_room_for_others_and_all_have_their_turn),
+        cmocka_unit_test(many_dead_hosts_do_not_shut_out_who_has_answered_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
