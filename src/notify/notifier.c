@@ -437,6 +437,7 @@ struct notify_flush *notifier_flush(struct notifier *nt, mono_ms now, const stru
     f->mute = spec->mute;
     f->mute_count = spec->mute_count;
     f->repeat_interval_ms = spec->repeat_interval_ms;
+    f->timeout_ms = spec->timeout_ms;
     f->tick = spec->tick;
     f->taken = spec->taken;
     f->deadline = mono_add(now, spec->timeout_ms + (int64_t)nt->members.self * nt->options.peer_timeout_ms);

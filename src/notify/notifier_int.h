@@ -81,7 +81,7 @@ struct notify_flush {
     struct labels group_labels, route_labels;
     const struct notify_window *active, *mute;
     size_t active_count, mute_count;
-    int64_t repeat_interval_ms;
+    int64_t repeat_interval_ms, timeout_ms;
     struct wire_time tick;
     mono_ms deadline;
     struct inhibitor *inhibitor;

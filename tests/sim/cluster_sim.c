@@ -393,7 +393,8 @@ static void accept_one(struct sim *s, const struct accepted *x)
                     (a->firing_count == 0 && last->firing_count) ||
                     !is_subset(a->resolved_hashes, a->resolved_count, last->resolved_hashes, last->resolved_count);
         bool must_be = s->mild || str_find(g->key, STR("Final")) != STR_NPOS;
-        if (!news && must_be && !g->unknown) {
+        bool given_up = g->unknown || a->cancelled; /* accepted after its flush's time was over: nobody can know */
+        if (!news && must_be && !given_up) {
             char text[200];
             int n = snprintf(text, sizeof text, "%.*s by %zu at %lld, before by %zu at %lld", STR_ARG(g->key), x->node,
                              (long long)a->at_ms, g->node, (long long)last->at_ms);
