@@ -27,7 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SERIES = 14, HISTOGRAMS_FROM = 11, BATCH_MAX = 40, VALUES_MAX = 4, VIEWS_MAX = 3, SAMPLES_MAX = 20000 };
+enum { SERIES = 14, HISTOGRAMS_FROM = 11, BATCH_MAX = 40, VALUES_MAX = 8, VIEWS_MAX = 3, SAMPLES_MAX = 20000 };
 #define MINUTE_MS INT64_C(60000)
 #define BLOCK     (20 * MINUTE_MS)
 #define WINDOW    (15 * MINUTE_MS)
@@ -40,6 +40,7 @@ struct point {
     int64_t t;
     double values[VALUES_MAX]; /* any of them may be given */
     size_t values_n;
+    bool more;  /* than are kept here: anything may be given */
     bool must;  /* it has to be there */
     bool gone;  /* deleted: it must not be there, unless `may` */
     bool may;
@@ -139,6 +140,8 @@ static void give_value(struct point *p, double v)
     }
     if (p->values_n < VALUES_MAX)
         p->values[p->values_n++] = v;
+    else
+        p->more = true;
 }
 
 static void model_copy(const struct model_series *from, struct model_series *to)
@@ -202,7 +205,7 @@ static void compare_point(struct sim *s, size_t k, const struct model_series *m,
         p = &m->v[at];
     if (!p)
         fail(s, "series %zu has a sample at %lld that was never written", k, (long long)t);
-    bool known = false;
+    bool known = p->more;
     for (size_t i = 0; i < p->values_n; i++)
         known |= f64_bits(p->values[i]) == f64_bits(v);
     if (!known)
@@ -374,7 +377,7 @@ static void expect(struct sim *s, const struct given *g)
     if (newer) {
         if (p->gone || p->values_n == 0) {
             p->values_n = 0;
-            p->gone = false;
+            p->more = p->gone = false;
         }
         give_value(p, g->v);
         p->must = true;
