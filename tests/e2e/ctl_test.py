@@ -587,4 +587,5 @@ if __name__ == "__main__":
           a_diff_names_the_alerts_that_would_go_elsewhere, relative_times_are_for_people,
           defaults_come_from_amtools_files_and_the_command_line_wins, called_amtool_it_is_amtool,
           help_is_given_for_every_command_in_every_way, shells_complete_commands_flags_and_choices, zsh_completes_sourced_and_from_a_folder,
-          features_choose_the_parser_of_matchers, a_version_that_differs_is_said_once_and_never_fails_a_command, a_password_goes_by_file_or_by_url_but_not_by_both])
+          features_choose_the_parser_of_matchers, a_version_that_differs_is_said_once_and_never_fails_a_command,
+          a_password_goes_by_file_or_by_url_but_not_by_both])

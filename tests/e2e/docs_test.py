@@ -126,7 +126,8 @@ def what_has_no_effect_is_warned_of_with_its_line():
         assert said.count(f"line {line}: {name}: accepted, but ") == 1, name + "\n" + said
     assert 'file=' in log and "line=2" in log and "HTTP/2 is not served" in log, log
     assert log.count("flag=config.auto-reload\n") == 1 and "Event recorder: accepted, not active" in log, log
-    code, _, err = run([TOCSIN, "--config.file=" + path, f"--storage.path={folder}/d", "--cluster.listen-address=", "--web.listen-address=vsock://:1"])
+    code, _, err = run([TOCSIN, "--config.file=" + path, f"--storage.path={folder}/d", "--cluster.listen-address=",
+                        "--web.listen-address=vsock://:1"])
     assert code == 1 and "vsock" in err and "not available" in err, err
 
 
@@ -170,7 +171,8 @@ def the_map_is_the_tree():
                 floors.setdefault(int(number), set()).add(name)
     drawn = {int(n): set(names.split()) for n, names in re.findall(r"^\| (\d+) \| ([a-z ]+) \|", page, re.M)}
     assert drawn == floors, f"drawn {drawn}\nis {floors}"
-    code = "".join(text_of(os.path.join(folder, f)) for folder, _, files in os.walk(os.path.join(ROOT, "src")) for f in files if f.endswith(".c"))
+    sources = [os.path.join(folder, f) for folder, _, files in os.walk(os.path.join(ROOT, "src")) for f in files if f.endswith(".c")]
+    code = "".join(text_of(path) for path in sources)
     threads = set(re.findall(r'thread_start(?:_deep)?\([^;]*?"([a-z-]+)"', code))
     table = page[page.index("## Threads"):page.index("## Files")]
     missing = [t for t in threads if not re.search(rf"\b{t}\b", table)]
@@ -226,8 +228,8 @@ def both_programs_have_a_page_of_the_manual():
 
 if __name__ == "__main__":
     tests = [what_is_not_run_is_listed_with_a_reason, the_configuration_page_is_what_the_tables_say,
-             whatever_has_no_effect_is_on_the_page_of_differences, what_has_no_effect_is_warned_of_with_its_line, the_map_is_the_tree,
-             the_paths_of_the_api_page_are_there_and_those_said_to_be_missing_are_not,
-             paths_that_pages_name_are_there, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists, both_programs_have_a_page_of_the_manual,
-             the_demo_says_each_thing_once]
+             whatever_has_no_effect_is_on_the_page_of_differences, what_has_no_effect_is_warned_of_with_its_line,
+             the_paths_of_the_api_page_are_there_and_those_said_to_be_missing_are_not, the_map_is_the_tree,
+             paths_that_pages_name_are_there, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists,
+             both_programs_have_a_page_of_the_manual, the_demo_says_each_thing_once]
     main(tests + [page_test(path) for path in pages() if blocks(path, "sh")])
