@@ -31,8 +31,8 @@ static void pair_value(const void *self, struct tval *out)
 }
 
 static const struct tval_field pair_fields[] = {
-    { STR_INIT("Name"), STR_INIT("Name"), pair_name },
-    { STR_INIT("Value"), STR_INIT("Value"), pair_value },
+    { STR_INIT("Name"), STR_INIT("Name"), pair_name, TVAL_TEXT(struct label, name) },
+    { STR_INIT("Value"), STR_INIT("Value"), pair_value, TVAL_TEXT(struct label, value) },
 };
 static const struct tval_class pair_class = { .name = STR_INIT("template.Pair"),
                                               .kind = TVAL_STRUCT,
@@ -255,13 +255,14 @@ static void alert_fingerprint(const void *self, struct tval *out)
 }
 
 static const struct tval_field alert_fields[] = {
-    { STR_INIT("Status"), STR_INIT("status"), alert_status },
-    { STR_INIT("Labels"), STR_INIT("labels"), alert_labels },
-    { STR_INIT("Annotations"), STR_INIT("annotations"), alert_annotations },
-    { STR_INIT("StartsAt"), STR_INIT("startsAt"), alert_starts_at },
-    { STR_INIT("EndsAt"), STR_INIT("endsAt"), alert_ends_at },
-    { STR_INIT("GeneratorURL"), STR_INIT("generatorURL"), alert_generator_url },
-    { STR_INIT("Fingerprint"), STR_INIT("fingerprint"), alert_fingerprint },
+    { STR_INIT("Status"), STR_INIT("status"), alert_status, TVAL_TEXT(struct render_alert, status) },
+    { STR_INIT("Labels"), STR_INIT("labels"), alert_labels, 0 },
+    { STR_INIT("Annotations"), STR_INIT("annotations"), alert_annotations, 0 },
+    { STR_INIT("StartsAt"), STR_INIT("startsAt"), alert_starts_at, 0 },
+    { STR_INIT("EndsAt"), STR_INIT("endsAt"), alert_ends_at, 0 },
+    { STR_INIT("GeneratorURL"), STR_INIT("generatorURL"), alert_generator_url,
+      TVAL_TEXT(struct render_alert, generator_url) },
+    { STR_INIT("Fingerprint"), STR_INIT("fingerprint"), alert_fingerprint, TVAL_TEXT(struct render_alert, fingerprint) },
 };
 static const struct tval_class alert_class = { .name = STR_INIT("template.Alert"),
                                                .kind = TVAL_STRUCT,
@@ -368,15 +369,15 @@ static void data_external_url(const void *self, struct tval *out)
 }
 
 static const struct tval_field data_fields[] = {
-    { STR_INIT("Receiver"), STR_INIT("receiver"), data_receiver },
-    { STR_INIT("Status"), STR_INIT("status"), data_status },
-    { STR_INIT("Alerts"), STR_INIT("alerts"), data_alerts },
-    { STR_INIT("NotificationReason"), STR_INIT("notification_reason"), data_reason },
-    { STR_INIT("GroupLabels"), STR_INIT("groupLabels"), data_group_labels },
-    { STR_INIT("CommonLabels"), STR_INIT("commonLabels"), data_common_labels },
-    { STR_INIT("CommonAnnotations"), STR_INIT("commonAnnotations"), data_common_annotations },
-    { STR_INIT("RouteLabels"), STR_INIT("routeLabels"), data_route_labels },
-    { STR_INIT("ExternalURL"), STR_INIT("externalURL"), data_external_url },
+    { STR_INIT("Receiver"), STR_INIT("receiver"), data_receiver, TVAL_TEXT(struct render_data, receiver) },
+    { STR_INIT("Status"), STR_INIT("status"), data_status, TVAL_TEXT(struct render_data, status) },
+    { STR_INIT("Alerts"), STR_INIT("alerts"), data_alerts, 0 },
+    { STR_INIT("NotificationReason"), STR_INIT("notification_reason"), data_reason, 0 },
+    { STR_INIT("GroupLabels"), STR_INIT("groupLabels"), data_group_labels, 0 },
+    { STR_INIT("CommonLabels"), STR_INIT("commonLabels"), data_common_labels, 0 },
+    { STR_INIT("CommonAnnotations"), STR_INIT("commonAnnotations"), data_common_annotations, 0 },
+    { STR_INIT("RouteLabels"), STR_INIT("routeLabels"), data_route_labels, 0 },
+    { STR_INIT("ExternalURL"), STR_INIT("externalURL"), data_external_url, TVAL_TEXT(struct render_data, external_url) },
 };
 static const struct tval_class data_class = { .name = STR_INIT("*template.Data"),
                                               .kind = TVAL_STRUCT,

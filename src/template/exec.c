@@ -32,9 +32,13 @@ struct exec {
 #define POLL_STEPS 256 /* cancel and memory are looked at every so many steps */
 #define ARGS_INLINE 4
 
+/* walk() is in the stack once for each level: what is large stays out of its frame. */
+#define NOINLINE __attribute__((noinline))
+
 static bool eval_pipeline(struct exec *x, const struct tval *dot, const struct node *pipe, struct tval *out);
 static bool eval_arg(struct exec *x, const struct tval *dot, char type, const struct node *n, struct tval *out);
 static enum flow walk(struct exec *x, const struct tval *dot, const struct node *n);
+static enum flow walk_list(struct exec *x, const struct tval *dot, const struct node *list);
 
 /* ---- errors and bounds ---- */
 
@@ -745,7 +749,7 @@ static inline bool print_action(struct exec *x, const struct node *n, const stru
     return LIKELY(!out->overflow) || fail_limit(x, "the output is too large");
 }
 
-static enum flow walk_if_with(struct exec *x, const struct tval *dot, const struct node *n)
+NOINLINE static enum flow walk_if_with(struct exec *x, const struct tval *dot, const struct node *n)
 {
     size_t mark = x->vars->n;
     struct tval value;
@@ -753,9 +757,9 @@ static enum flow walk_if_with(struct exec *x, const struct tval *dot, const stru
         return FLOW_FAIL;
     enum flow flow = FLOW_NEXT;
     if (tval_truth(&value))
-        flow = walk(x, n->kind == NODE_WITH ? &value : dot, n->u.control.list);
+        flow = walk_list(x, n->kind == NODE_WITH ? &value : dot, n->u.control.list);
     else if (n->u.control.else_list)
-        flow = walk(x, dot, n->u.control.else_list);
+        flow = walk_list(x, dot, n->u.control.else_list);
     x->vars->n = mark;
     return flow;
 }
@@ -780,7 +784,7 @@ static enum flow iterate(struct exec *x, const struct range *r, const struct tva
         x->vars->v[r->top - decl].value = *first;
         x->vars->v[r->top - 1].value = *item;
     }
-    enum flow flow = walk(x, item, r->node->u.control.list);
+    enum flow flow = walk_list(x, item, r->node->u.control.list);
     x->vars->n = r->top;
     return flow == FLOW_CONTINUE ? FLOW_NEXT : flow;
 }
@@ -824,7 +828,7 @@ static enum flow fail_range(struct exec *x, const char *before, const struct tva
     return FLOW_FAIL;
 }
 
-static enum flow walk_range(struct exec *x, const struct tval *dot, const struct node *n)
+NOINLINE static enum flow walk_range(struct exec *x, const struct tval *dot, const struct node *n)
 {
     size_t mark = x->vars->n;
     struct tval v;
@@ -860,7 +864,7 @@ static enum flow walk_range(struct exec *x, const struct tval *dot, const struct
         return fail_range(x, "range can't iterate over ", &v, "");
     }
     if (empty && n->u.control.else_list)
-        flow = walk(x, dot, n->u.control.else_list);
+        flow = walk_list(x, dot, n->u.control.else_list);
     else if (flow == FLOW_BREAK)
         flow = FLOW_NEXT;
     x->vars->n = mark;
@@ -874,14 +878,14 @@ static bool run_tree(struct exec *x, const struct tree *tree, const struct tval 
     x->tree = tree;
     x->vars_base = count;
     push(x, STR("$"), dot);
-    enum flow flow = walk(x, dot, tree->root);
+    enum flow flow = walk_list(x, dot, tree->root);
     x->tree = outer;
     x->vars_base = base;
     x->vars->n = count;
     return flow != FLOW_FAIL;
 }
 
-static enum flow walk_template(struct exec *x, const struct tval *dot, const struct node *n)
+NOINLINE static enum flow walk_template(struct exec *x, const struct tval *dot, const struct node *n)
 {
     x->at = n;
     const struct tree *tree = find_tree(x, n->u.tmpl.name);
@@ -895,17 +899,10 @@ static enum flow walk_template(struct exec *x, const struct tval *dot, const str
     return run_tree(x, tree, &value) ? FLOW_NEXT : FLOW_FAIL;
 }
 
-/* The X of {{ .X }}, which is what most of a template is; NULL if the node is something else. */
-static inline const struct node *plain_field(const struct node *n)
+/* A pipeline that has got an escaper since it was parsed is not plain any more, whatever is noted there. */
+static inline bool is_plain_field(const struct node *n)
 {
-    if (n->kind != NODE_ACTION)
-        return NULL;
-    const struct node *pipe = n->u.control.pipe;
-    if (pipe->u.pipe.cmds_count != 1 || pipe->u.pipe.decl_count != 0)
-        return NULL;
-    const struct node *cmd = pipe->u.pipe.cmds[0];
-    const struct node *first = cmd->u.list.v[0];
-    return cmd->u.list.n == 1 && first->kind == NODE_FIELD && first->u.chain.n == 1 ? first : NULL;
+    return n->kind == NODE_ACTION && n->u.control.field && n->u.control.pipe->u.pipe.cmds_count == 1;
 }
 
 /* {{ .X }} without the stations between; false: X is no field. */
@@ -914,12 +911,14 @@ static inline bool print_field(struct exec *x, const struct tval *dot, const str
     const struct name_row *row = find_name(x, dot->class, field->u.chain.idents[0]);
     if (UNLIKELY(row->method || !row->field))
         return false;
+    if (LIKELY(row->field->text)) {
+        const struct str *s = (const void *)((const char *)dot->v.ref.p + row->field->text - 1);
+        buf_append(x->out, s->p, s->n);
+        return true;
+    }
     struct tval value;
     row->field->get(dot->v.ref.p, &value);
-    if (LIKELY(value.kind == TVAL_STR && !value.class))
-        buf_append(x->out, value.v.s.p, value.v.s.n);
-    else
-        print_plain(&value, x->out);
+    print_plain(&value, x->out);
     return true;
 }
 
@@ -932,10 +931,9 @@ static enum flow walk_list(struct exec *x, const struct tval *dot, const struct 
         return FLOW_FAIL;
     for (uint32_t i = 0; i < list->u.list.n && flow == FLOW_NEXT; i++) {
         const struct node *n = list->u.list.v[i];
-        const struct node *field;
         if (n->kind == NODE_TEXT)
             buf_append(x->out, n->u.text.p, n->u.text.n);
-        else if (dot->kind != TVAL_STRUCT || !(field = plain_field(n)) || !print_field(x, dot, field))
+        else if (!is_plain_field(n) || dot->kind != TVAL_STRUCT || !print_field(x, dot, n->u.control.field))
             flow = walk(x, dot, n);
     }
     x->shared->budget.depth--;

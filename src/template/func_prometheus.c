@@ -29,8 +29,8 @@ static void vector_at(const struct tval *self, size_t i, struct str *key, struct
 }
 
 static const struct tval_field sample_fields[] = {
-    { STR_INIT("Labels"), STR_INIT("Labels"), sample_labels },
-    { STR_INIT("Value"), STR_INIT("Value"), sample_value },
+    { STR_INIT("Labels"), STR_INIT("Labels"), sample_labels, 0 },
+    { STR_INIT("Value"), STR_INIT("Value"), sample_value, 0 },
 };
 const struct tval_class template_sample_class = { .name = STR_INIT("*template.sample"),
                                                   .kind = TVAL_STRUCT,

@@ -730,6 +730,15 @@ static struct node *parse_control(struct parser *p, enum node_kind kind)
     return n;
 }
 
+/* The field, if the pipeline is a single one of the dot and nothing else. */
+static const struct node *plain_field(const struct node *pipe)
+{
+    if (pipe->u.pipe.cmds_count != 1 || pipe->u.pipe.decl_count != 0)
+        return NULL;
+    const struct node *cmd = pipe->u.pipe.cmds[0], *first = cmd->u.list.v[0];
+    return cmd->u.list.n == 1 && first->kind == NODE_FIELD && first->u.chain.n == 1 ? first : NULL;
+}
+
 static struct node *parse_action(struct parser *p)
 {
     struct token t = next_solid(p);
@@ -758,6 +767,7 @@ static struct node *parse_action(struct parser *p)
         return NULL;
     struct node *n = make(p, NODE_ACTION, &t);
     n->u.control.pipe = pipe;
+    n->u.control.field = plain_field(pipe);
     return n;
 }
 

@@ -85,6 +85,7 @@ struct node *node_copy(struct arena *a, const struct node *n)
         c->u.control.pipe = node_copy(a, n->u.control.pipe);
         c->u.control.list = node_copy(a, n->u.control.list);
         c->u.control.else_list = node_copy(a, n->u.control.else_list);
+        c->u.control.field = NULL; /* copies are made for the escaper, which adds to the pipeline */
         break;
     case NODE_TEMPLATE:
         c->u.tmpl.pipe = node_copy(a, n->u.tmpl.pipe);

@@ -59,6 +59,7 @@ struct node {
         struct {
             struct node *pipe; /* ACTION and controls */
             struct node *list, *else_list;
+            const struct node *field; /* ACTION: the .X of {{ .X }}, which is what most of a template is; else NULL */
         } control;
         struct {
             struct str name;

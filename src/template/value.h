@@ -83,7 +83,9 @@ struct tval_field {
     struct str name;
     struct str json; /* empty: left out of JSON */
     void (*get)(const void *self, struct tval *out); /* sets all of out */
+    size_t text; /* 1 + the offset of a struct str in *self that get() shows as a plain string; 0: get() has to be asked */
 };
+#define TVAL_TEXT(type, member) (offsetof(type, member) + 1)
 
 /* Parameters are described by letters: b bool, i int, f float64, s string, S []string, L []interface{}, t time.Time,
  * d time.Duration, p *time.Location, v and m Prometheus's vector and sample (template.h), a anything; a trailing '*'

@@ -55,6 +55,27 @@ static void one_place_shows_values_of_several_types(void **state)
     drive_end(&d);
 }
 
+static void html_escapes_what_text_shows_as_it_is(void **state)
+{
+    struct drive d;
+    struct render_data data;
+    struct buf out = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    drive_begin(&d, RECEIVER_WEBHOOK, "url: http://x\n", false);
+    render_data_from(&d.arena, d.n, 0, &data);
+    data.external_url = STR("http://am/?a=<b>&c");
+    struct template_run run = { .data = render_data_value(&data), .now = d.at.now };
+    struct str text = STR("{{ .ExternalURL }}<a href=\"{{ .ExternalURL }}\">{{ range .Alerts }}{{ .Status }}{{ end }}</a>");
+    assert_true(template_render_html(d.renderer, &run, text, &out, &err));
+    assert_str(buf_view(&out), "http://am/?a=&lt;b&gt;&amp;c<a href=\"http://am/?a=%3cb%3e&amp;c\">firingfiring</a>");
+    buf_reset(&out);
+    assert_true(template_render_text(d.renderer, &run, text, &out, &err));
+    assert_str(buf_view(&out), "http://am/?a=<b>&c<a href=\"http://am/?a=<b>&c\">firingfiring</a>");
+    buf_deinit(&out);
+    drive_end(&d);
+}
+
 static void the_default_texts_render_without_the_heap(void **state)
 {
     static const char *const names[] = { "slack.default.title", "slack.default.titlelink", "slack.default.fallback",
@@ -178,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_notification_is_seen_as_go_shows_it),
         cmocka_unit_test(one_place_shows_values_of_several_types),
+        cmocka_unit_test(html_escapes_what_text_shows_as_it_is),
         cmocka_unit_test(the_default_texts_render_without_the_heap),
         cmocka_unit_test(resolved_alerts_show_their_end),
         cmocka_unit_test(label_sets_have_their_methods),
