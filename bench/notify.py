@@ -5,8 +5,10 @@ import json
 import multiprocessing
 import os
 import select
+import shutil
 import socket
 import statistics
+import subprocess
 import tempfile
 import time
 
@@ -138,6 +140,21 @@ def measure(binary, kind, groups):
     return {"late": statistics.median(late), "cpu": cpu, "peak": peak, "opened": opened, "slow": slow_took, "took": took}
 
 
+def rendering(opt):
+    """Nanoseconds of CPU by name: Go's engine (None where there is no Go), and ours. The engines alone: nothing is parsed."""
+    def lines(argv, **more):
+        out = subprocess.run(argv, check=True, capture_output=True, text=True, **more).stdout
+        return {name: float(ns) for name, _, ns in (line.rpartition(" ") for line in out.splitlines())}
+    subprocess.run(["cmake", "--build", opt.bin, "--target", "bench_template_render"], check=True, stdout=subprocess.DEVNULL)
+    own = {k.strip(): v for k, v in lines([os.path.join(opt.bin, "bench", "bench_template_render")]).items()}
+    go = shutil.which("go", path=os.environ.get("PATH", "") + ":/usr/local/go/bin")
+    if not go:
+        return None, own
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "template_go")
+    found = lines([go, "run", ".", "/usr/share/prometheus/alertmanager"], cwd=folder, env={**os.environ, "GOMAXPROCS": "1", "GOFLAGS": "-mod=mod"})
+    return {k.strip(): v for k, v in found.items()}, own
+
+
 def run(opt):
     groups = 2000 if opt.quick else 10000
     peer, own = (measure(b, k, groups) for b, k in ((opt.alertmanager, "am"), (os.path.join(opt.bin, "tocsin"), "tocsin")))
@@ -148,3 +165,6 @@ def run(opt):
         ("webhook after its group is due", peer["late"], own["late"], "ms", False, "<= 1 ms"),
         (f"{groups // 5} groups to a sink that takes 0.5 s each", peer["slow"], own["slow"], "s", False, "<= group_wait + 2 s"),
     ])
+    go, engine = rendering(opt)
+    show("rendering of the default templates: Go's engine " + ("" if go else "(no `go` here) ") + "and tocsin's",
+         [(name, go[name] / 1000 if go else float("nan"), ns / 1000, "us", False, ">= 10x") for name, ns in engine.items()])

@@ -1,5 +1,5 @@
 /* template_render [NAME]: what a rendering of a default Slack notification, and of an email's HTML, costs: nanoseconds of CPU, so that a busy machine
- * tells the same as a quiet one. */
+ * tells the same as a quiet one. template_go/ does the same with Go's engine; ./dev bench notify runs both. */
 #include "notify/default_templates.h"
 #include "notify/render_data.h"
 
@@ -42,7 +42,7 @@ static void measure(struct template_renderer *r, const struct template_run *run,
                            : template_render_text(r, run, str_c(texts[k]), &out, &err);
             ASSERT(ok);
         }
-    printf("%-24s %8.0f ns each\n", what, (cpu_seconds() - started) * 1e9 / rounds);
+    printf("%-24s %8.0f\n", what, (cpu_seconds() - started) * 1e9 / rounds);
     buf_deinit(&out);
 }
 

@@ -1,0 +1,3 @@
+module tocsin/bench/template_go
+
+go 1.19
