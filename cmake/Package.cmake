@@ -22,7 +22,9 @@ install(TARGETS tocsin tocsinctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES deploy/systemd/tocsin.service DESTINATION lib/systemd/system)
 install(FILES deploy/debian/default DESTINATION /etc/default RENAME tocsin)
 install(FILES config/alertmanager.yml DESTINATION /etc/tocsin RENAME tocsin.yml)
-install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md deploy/debian/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(CODE "execute_process(COMMAND gzip -9nc ${PROJECT_SOURCE_DIR}/CHANGELOG.md OUTPUT_FILE ${PROJECT_BINARY_DIR}/changelog.gz)")
+install(FILES ${PROJECT_BINARY_DIR}/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
 install(DIRECTORY deploy/mixin DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.yml")
 
@@ -51,6 +53,13 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME tocsin)
 set(CPACK_PACKAGE_CONTACT "The tocsin maintainers <maintainers@tocsin.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "highly available alert cluster, compatible with Alertmanager")
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+"Receives alerts, groups them, and notifies once by mail, chat, pager or
+webhook, whichever of its replicas dies. Reads alertmanager.yml as it is,
+speaks Alertmanager's gossip protocol and API, and can replace the members of
+a running Alertmanager cluster one at a time. A time series store and a query
+engine that open Prometheus's data directory are built in. tocsinctl is its
+command line.")
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)

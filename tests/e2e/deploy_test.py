@@ -275,7 +275,8 @@ def the_package_holds_what_it_should():
     assert run(["dpkg-deb", "-x", package, root])[0] == 0 and run(["dpkg-deb", "-e", package, os.path.join(folder, "control")])[0] == 0
     for name in ("usr/bin/tocsin", "usr/bin/tocsinctl", "usr/lib/systemd/system/tocsin.service", "etc/tocsin/tocsin.yml", "etc/default/tocsin",
                  "usr/share/bash-completion/completions/tocsinctl",
-                 "usr/share/zsh/vendor-completions/_tocsinctl", "usr/share/doc/tocsin/operate.md"):
+                 "usr/share/zsh/vendor-completions/_tocsinctl", "usr/share/doc/tocsin/operate.md",
+                 "usr/share/doc/tocsin/copyright", "usr/share/doc/tocsin/changelog.gz"):
         assert os.path.isfile(os.path.join(root, name)), name
     for program in ("tocsin", "tocsinctl"):
         with gzip.open(os.path.join(root, f"usr/share/man/man1/{program}.1.gz"), "rt", encoding="utf-8") as page:

@@ -43,7 +43,7 @@ static const struct flag flags[] = {
     F(BOOL, web_enable_lifecycle, "web.enable-lifecycle", "false", "Enable shutdown and reload via HTTP request."),
     F(BOOL, web_enable_admin_api, "web.enable-admin-api", "false", "Enable API endpoints for admin control actions."),
     F(BOOL, web_enable_remote_write_receiver, "web.enable-remote-write-receiver", "false", "Enable API endpoint accepting remote write requests."),
-    F(STRS, web_remote_write_messages, "web.remote-write-receiver.accepted-protobuf-messages", NULL, "Remote write protobuf messages to accept.", .inactive = true),
+    F(STRS, web_remote_write_messages, "web.remote-write-receiver.accepted-protobuf-messages", NULL, "Remote write protobuf messages to accept.", .placeholder = "NAME", .inactive = true),
     F(BOOL, web_enable_otlp_receiver, "web.enable-otlp-receiver", "false", "Enable API endpoint accepting OTLP write requests.", .inactive = true),
     F(STR, web_cors_origin, "web.cors.origin", ".*", "Regex for CORS origin. It is fully anchored.", .inactive = true),
     F(I64, web_search_max_limit, "web.search.max-limit", "10000", "Maximum limit of search requests.", .inactive = true),
