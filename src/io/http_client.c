@@ -17,7 +17,7 @@
  * C5  A burst for one host does not open a connection for each call: a host has a window of calls under way, and those
  *     behind it find warm connections. A window that is full is looked at every WINDOW_LOOK_MS while calls wait. It
  *     doubles if nothing came back, or if the last doubling let half as many more come back: so a host that is slow to
- *     answer has thousands of calls under way within half a second, and one that is busy is not given more than it can
+ *     answer has thousands of calls under way within a second, and one that is busy is not given more than it can
  *     do. A host without calls is forgotten, its window too. */
 #include "io/http_client.h"
 
@@ -34,7 +34,7 @@
 #include <unistd.h>
 
 enum { START_PER_TURN = 8, REDIRECTS_MAX = 10, CONNECTIONS_MAX = 16384, IDLE_CONNECTIONS_MAX = 256, TRIM_CALLS = 256 };
-enum { WINDOW_START = 64, WINDOW_LOOK_MS = 25, PROXY_LOOKUP_MS = 30000 };
+enum { WINDOW_START = 64, WINDOW_LOOK_MS = 50, PROXY_LOOKUP_MS = 30000 };
 
 const struct metric_desc http_client_metric_descs[] = {
     METRIC(GAUGE, struct http_client_stats, waiting, "tocsin_send_waiting",
@@ -450,6 +450,12 @@ static void look_at_windows(void *arg)
     struct host_queue *h = c->ring;
     if (!h)
         return;
+    /* On a busy machine the answers may be there, and only we have not been: they are read before we judge. */
+    c->look_due = !c->look_due;
+    if (c->look_due) {
+        loop_timer_in(c->loop, &c->window_timer, 0);
+        return;
+    }
     do {
         if (h->active >= h->window && (h->finished == 0 || h->finished >= h->best + h->best / 2)) {
             h->best = h->finished;

@@ -104,6 +104,7 @@ struct http_client {
     struct loop *loop;
     CURLM *multi;
     struct loop_timer curl_timer, start_timer, window_timer;
+    bool look_due; /* the windows are looked at when the timer comes again, a turn of the loop later */
     bool in_curl;
     size_t held_back; /* by their owner */
     struct http_client_stats stats;
