@@ -317,6 +317,20 @@ static void end_result(void *arg)
     b->r = NULL;
 }
 
+/* [[seconds, samples], ...] */
+static void write_per_step(struct json_writer *w, const struct promql_stats *st)
+{
+    jw_key(w, STR("totalQueryableSamplesPerStep"));
+    jw_array(w);
+    for (size_t i = 0; i < st->steps_count; i++) {
+        jw_array(w);
+        jw_i64(w, (st->start_ms + (int64_t)i * st->step_ms) / 1000);
+        jw_u64(w, st->per_step[i]);
+        jw_array_end(w);
+    }
+    jw_array_end(w);
+}
+
 void api_v1_write_stats(struct json_writer *w, const struct api_v1_job *j)
 {
     const struct promql_stats *st = &j->ran;
@@ -346,6 +360,8 @@ void api_v1_write_stats(struct json_writer *w, const struct api_v1_job *j)
     jw_object_end(w);
     jw_key(w, STR("samples"));
     jw_object(w);
+    if (st->per_step && str_eq(j->stats, STR("all")))
+        write_per_step(w, st);
     for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
         jw_key(w, samples[i].key);
         jw_u64(w, samples[i].v);
@@ -378,7 +394,6 @@ void v1_answer_result(struct api_v1_job *j, struct promql_result *r)
 {
     struct result_body *b = ARENA_NEW(j->req->arena, struct result_body);
     j->ran = r->stats;
-    j->ran.per_step = NULL;
     *b = (struct result_body){ .arena = j->req->arena, .r = r, .is_matrix = r->type == PROMQL_MATRIX, .n = r->n };
     if (r->type == PROMQL_SCALAR || r->type == PROMQL_STRING)
         b->n = 0;
@@ -391,6 +406,7 @@ void v1_answer_result(struct api_v1_job *j, struct promql_result *r)
         if (!str_eq(j->stats, STR("true")) && !str_eq(j->stats, STR("all")))
             b->extra = STR("the stats parameter accepts only \"true\" and \"all\"; other values are deprecated");
     }
+    j->ran.per_step = NULL; /* it dies with the result */
     pulled(j, pull_result, b, end_result);
 }
 

@@ -25,6 +25,8 @@ static const struct {
     { "promql-extended-range-selectors", FEATURE_PROMQL_EXTENDED_RANGE_SELECTORS, "Experimental PromQL extended range selectors enabled." },
     { "promql-binop-fill-modifiers", FEATURE_PROMQL_BINOP_FILL_MODIFIERS, "Experimental PromQL fill modifiers enabled." },
     { "promql-per-step-stats", FEATURE_PROMQL_PER_STEP_STATS, "Experimental per-step statistics reporting" },
+    { "use-start-timestamps", FEATURE_USE_START_TIMESTAMPS, "Start timestamps are used by PromQL's functions of counters." },
+    { "type-and-unit-labels", FEATURE_TYPE_AND_UNIT_LABELS, "Experimental type and unit labels: PromQL looks at them." },
     { "native-histograms", FEATURE_NATIVE_HISTOGRAMS, "Experimental native histogram support enabled." },
     { "agent", NONE, NULL },
     { "auto-gomaxprocs", NONE, NULL },
@@ -46,8 +48,6 @@ static const struct {
     { "search-api", NONE, NULL },
     { "st-storage", NONE, NULL },
     { "st-synthesis", NONE, NULL },
-    { "type-and-unit-labels", NONE, NULL },
-    { "use-start-timestamps", NONE, NULL },
     { "use-uncached-io", NONE, NULL },
     { "xor2-encoding", NONE, NULL },
 };

@@ -170,6 +170,9 @@ static unsigned promql_features_of(const struct features *f)
     on |= feature_on(f, FEATURE_PROMQL_DELAYED_NAME_REMOVAL) ? PROMQL_DELAYED_NAME_REMOVAL : 0;
     on |= feature_on(f, FEATURE_PROMQL_EXTENDED_RANGE_SELECTORS) ? PROMQL_EXTENDED_RANGES : 0;
     on |= feature_on(f, FEATURE_PROMQL_BINOP_FILL_MODIFIERS) ? PROMQL_FILL_MODIFIERS : 0;
+    on |= feature_on(f, FEATURE_PROMQL_PER_STEP_STATS) ? PROMQL_PER_STEP_STATS : 0;
+    on |= feature_on(f, FEATURE_USE_START_TIMESTAMPS) ? PROMQL_START_TIMES : 0;
+    on |= feature_on(f, FEATURE_TYPE_AND_UNIT_LABELS) ? PROMQL_TYPE_AND_UNIT : 0;
     return on;
 }
 

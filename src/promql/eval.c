@@ -128,6 +128,16 @@ static bool repeat_one(void *arg, struct column *c)
     return eval_count(r->ev, r->n - 1) && r->emit(r->arg, o);
 }
 
+/* What was looked at for one step stands for all of f; always true. */
+static bool repeat_statistics(struct eval *ev, const struct frame *f, uint64_t before)
+{
+    uint64_t once = ev->samples_total - before;
+    ev->samples_total = before;
+    for (size_t i = 0; i < f->n; i++)
+        eval_looked_at(ev, f, i, once);
+    return true;
+}
+
 struct negator {
     struct eval *ev;
     size_t n;
@@ -218,7 +228,8 @@ bool eval_vector(struct eval *ev, const struct frame *f, const struct promql_nod
     if (n->invariant && f->n > 1) {
         const struct frame one = { f->start, f->step, 1 };
         struct repeater r = { .ev = ev, .n = f->n, .emit = emit, .arg = arg };
-        return vector_node(ev, &one, n, repeat_one, &r);
+        uint64_t looked_at = ev->samples_total;
+        return vector_node(ev, &one, n, repeat_one, &r) && repeat_statistics(ev, f, looked_at);
     }
     return vector_node(ev, f, n, emit, arg);
 }
@@ -269,8 +280,10 @@ bool eval_scalar(struct eval *ev, const struct frame *f, const struct promql_nod
     if (!n->invariant || f->n <= 1)
         return f->n == 0 || scalar_node(ev, f, n, out);
     const struct frame one = { f->start, f->step, 1 };
+    uint64_t looked_at = ev->samples_total;
     if (!scalar_node(ev, &one, n, out))
         return false;
+    repeat_statistics(ev, f, looked_at);
     for (size_t i = 1; i < f->n; i++)
         out[i] = out[0];
     return true;
@@ -332,6 +345,8 @@ static bool run_all(struct eval *ev, const struct promql_expr *e, struct promql_
     const struct frame f = { run->start_ms, run->step_ms > 0 ? run->step_ms : 1,
                              run->is_range && run->step_ms > 0 ? (size_t)((run->end_ms - run->start_ms) / run->step_ms) + 1 : 1 };
     ev->query_frame = &f;
+    if ((ev->features & PROMQL_PER_STEP_STATS) && !(ev->per_step = eval_alloc(ev, f.n, sizeof *ev->per_step)))
+        return false;
     const struct promql_node *root = plan_tree(ev, promql_root(e));
     if (!root)
         return false;

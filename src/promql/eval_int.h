@@ -81,7 +81,7 @@ struct eval {
     struct err *err;
     size_t samples, samples_peak, samples_max, memory_max;
     uint64_t samples_total;
-    uint64_t *per_step;
+    uint64_t *per_step; /* of query_frame; NULL: not asked for */
     const struct frame *query_frame;
     struct map cache; /* canonical text -> struct cached, for what the query says twice */
     unsigned polls;
@@ -92,6 +92,13 @@ struct eval {
 bool eval_fail(struct eval *ev, const char *fmt, ...) PRINTF_LIKE(2, 3); /* an execution error; always false */
 MUST_CHECK bool eval_poll(struct eval *ev);                    /* stopped? memory? */
 MUST_CHECK bool eval_count(struct eval *ev, size_t samples);   /* held from now on */
+/* Samples that were looked at for step i of f, for the statistics. */
+static inline void eval_looked_at(struct eval *ev, const struct frame *f, size_t i, size_t samples)
+{
+    ev->samples_total += samples;
+    if (UNLIKELY(ev->per_step != NULL) && f == ev->query_frame)
+        ev->per_step[i] += samples;
+}
 static inline void eval_uncount(struct eval *ev, size_t to)
 {
     ev->samples = to;

@@ -193,6 +193,8 @@ bool selector_eval(struct eval *ev, const struct frame *f, const struct promql_n
             continue;
         r.out->labels = s->labels;
         ev->samples_total += cells;
+        for (size_t i = 0; ev->per_step && f == ev->query_frame && i < f->n; i++)
+            ev->per_step[i] += r.out->kind[i] != CELL_NONE;
         ok = eval_count(ev, r.out->h ? column_cost(r.out, f->n) : cells) && emit(arg, r.out);
     }
     columns_deinit(&r.columns);

@@ -159,6 +159,11 @@ static bool hint_value(struct str s, enum counter_reset_hint *hint)
     return false;
 }
 
+static bool is_schema(int64_t v)
+{
+    return v == HISTOGRAM_SCHEMA_CUSTOM || (v >= HISTOGRAM_SCHEMA_MIN && v <= HISTOGRAM_SCHEMA_MAX);
+}
+
 /* Between {{ and }}. */
 static bool take_descriptors(struct cursor *c, struct str text, struct described *out)
 {
@@ -192,7 +197,7 @@ static bool take_descriptors(struct cursor *c, struct str text, struct described
             ok = list && take_list(c, value, &bounds, &h->custom_values_count);
             h->custom_values = ok ? bounds : NULL;
         } else if (str_eq_nocase(key, STR("schema")))
-            ok = num_parse_i64(value, 10, &schema) && schema >= -53 && schema <= 52;
+            ok = num_parse_i64(value, 10, &schema) && is_schema(schema);
         else if (str_eq_nocase(key, STR("offset")))
             ok = num_parse_i64(value, 10, &offset);
         else if (str_eq_nocase(key, STR("n_offset")))

@@ -105,8 +105,10 @@ static bool each_of_subquery(struct eval *ev, const struct frame *f, const struc
     subquery_frame(ev, f, n, &sub);
     if (sub.n > ev->samples_max)
         return eval_count(ev, sub.n);
+    uint64_t looked_at = ev->samples_total;
     if (!eval_collect(ev, &sub, n->u.subquery.expr, &vec) || !vector_merge(ev, sub.n, &vec))
         return false;
+    ev->samples_total = looked_at; /* what the windows over it see is counted */
     struct columns c = { 0 };
     bool ok = true;
     for (size_t k = 0; k < vec.n && ok; k++) {
@@ -208,7 +210,7 @@ static bool call_steps(struct range_call *c, const struct range_series *s, size_
         if (n + hn == 0)
             continue;
         *held = n + hn > *held ? n + hn : *held;
-        ev->samples_total += n + hn;
+        eval_looked_at(ev, f, i, n + hn);
         const struct window w = {
             .t = n ? s->t + a : NULL, .v = n ? s->v + a : NULL, .n = n, .first = a,
             .ht = hn ? s->ht + ha : NULL, .h = hn ? s->h + ha : NULL, .hn = hn, .h_first = ha,
@@ -250,6 +252,8 @@ static bool call_series(void *arg, const struct range_series *s)
     }
     if (cells != SIZE_MAX) {
         ev->samples_total += c->spans.total;
+        for (size_t i = 0; ev->per_step && c->frame == ev->query_frame && i < n; i++)
+            ev->per_step[i] += c->spans.to[i] - c->spans.from[i];
     } else {
         cells = held = 0;
         if (!call_steps(c, s, &held, &cells))

@@ -210,6 +210,19 @@ def queries_are_logged_where_the_configuration_says():
     assert len(open(log, encoding="utf-8").readlines()) == 3
 
 
+def samples_are_counted_as_upstream_does_and_by_step():
+    server = Store(few_series(), extra=["--enable-feature=promql-per-step-stats"])
+    for query, each in (('x', 200), ('count_over_time(x{i="n1"}[5m])', 3), ("x @ end()", 200), ("vector(1)", 0),
+                        ('sum(x{i="n1"}) + sum_over_time(x{i=~"n[12]"}[2m:1m])', 1 + 2 * 2), ('scalar(x{i="n1"} @ end())', 1)):
+        _, answer = server.ask("query_range", query=query, start=BASE + 130, end=BASE + 150, step=10, stats="all")
+        got = answer["data"]["stats"]["samples"]
+        assert got["totalQueryableSamplesPerStep"] == [[BASE + t, each] for t in (130, 140, 150)], (query, got)
+        assert got["totalQueryableSamples"] == 3 * each, (query, got)
+    _, answer = server.ask("query", query="x", time=BASE, stats="true")
+    assert "totalQueryableSamplesPerStep" not in answer["data"]["stats"]["samples"]
+
+
 if __name__ == "__main__":
     main([hostile_queries_end_inside_their_limits, the_bound_on_concurrent_queries_is_one_for_all, limits_come_from_the_flags,
-          a_query_that_the_process_died_of_is_told_at_the_next_start, queries_are_logged_where_the_configuration_says])
+          a_query_that_the_process_died_of_is_told_at_the_next_start, queries_are_logged_where_the_configuration_says,
+          samples_are_counted_as_upstream_does_and_by_step])
