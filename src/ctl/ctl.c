@@ -167,10 +167,17 @@ static void say_notice(struct str input, const struct matcher_notice *n)
         return;
     struct buf line = { 0 };
     buf_c(&line, "level=WARN msg=");
-    go_quote(&line, n->disagreement ? STR("Matchers input has disagreement")
-                                    : STR("The matcher parser is moving to a new parser"));
+    go_quote(&line, n->disagreement
+                        ? STR("Matchers input has disagreement")
+                        : STR("Alertmanager is moving to a new parser for labels and matchers, and this input is incompatible. The classic "
+                              "parser was used instead. To make it compatible, double-quote regular expressions and values, and escape "
+                              "backslashes."));
     buf_c(&line, " input=");
     go_quote(&line, input);
+    if (n->suggestion.n) {
+        buf_c(&line, " suggestion=");
+        go_quote(&line, n->suggestion);
+    }
     buf_byte(&line, '\n');
     fwrite(line.p, 1, line.n, stderr);
     buf_deinit(&line);

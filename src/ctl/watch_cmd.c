@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 struct item {
@@ -93,11 +94,38 @@ static struct str now_text(struct ctl *c)
     return s;
 }
 
+/* The lines of a terminal; 0: as many as one likes. */
+static size_t terminal_lines(void)
+{
+    struct winsize size = { 0 };
+    return ioctl(1, TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
+}
+
+/* Redraws the terminal in place. Of a table that is longer than it, the head is kept, and the end, where the newest are; lines are cut
+ * at its edge instead of going on in the next. */
+static void draw(struct buf *out, struct str now, struct str screen, size_t lines_max)
+{
+    struct str rest = screen, line;
+    size_t lines = 0, number = 0, left_out = 0;
+    while (rest.n && str_split(&rest, '\n', &line))
+        lines++;
+    if (lines_max > 6 && lines + 3 > lines_max)
+        left_out = lines + 4 - lines_max; /* the time, a blank line, the cursor's, and the one that says how many */
+    buf_printf(out, "\033[?7l\033[H\033[2J%.*s\n\n", STR_ARG(now));
+    for (rest = screen; rest.n && str_split(&rest, '\n', &line); number++) {
+        if (left_out && number == 1)
+            buf_printf(out, "... %zu more\n", left_out);
+        if (number == 0 || number > left_out)
+            buf_printf(out, "%.*s\n", STR_ARG(line));
+    }
+    buf_c(out, "\033[?7h");
+}
+
 static void show(struct ctl *c, const struct watch *w, const struct items *old, const struct items *new)
 {
     struct str now = now_text(c);
     if (isatty(1) && !str_eq(c->f.output, STR("json")))
-        buf_printf(&c->out, "\033[H\033[2J%.*s\n\n%.*s", STR_ARG(now), STR_ARG(new->screen));
+        draw(&c->out, now, new->screen, terminal_lines());
     else
         say_changes(c, w, now, old, new);
     fwrite(c->out.p ? c->out.p : "", 1, c->out.n, stdout);

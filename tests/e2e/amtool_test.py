@@ -250,7 +250,7 @@ A_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z| UTC)"
 SESSION_FILES = {"bad.yml": "nope", "tc.yml": "route: {receiver: a}\nreceivers: [{name: a}]\ntemplates: ['t.tmpl']\n",
                  "t.tmpl": '{{ define "x" }}a{{ end }}'}
 # Lines that only newer versions write: the parser's fallback, and a version that is not the server's.
-NEWER_LINES = re.compile(r'^(Warning: \w+ version .* are different\.|level=WARN msg="The matcher parser .*)\n', re.M)
+NEWER_LINES = re.compile(r'^(Warning: \w+ version .* are different\.|level=WARN msg="Alertmanager is moving to a new parser .*)\n', re.M)
 NEWER_FIELDS = ("mutedBy", "uptime", "versionInfo")
 
 

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """tocsinctl beside Debian's amtool: the same command lines against servers in the same state give the same stdout and exit code; and
 what tocsinctl can beyond it. What a silence's id or the present minute is differs from run to run and is replaced."""
+import fcntl
 import json
 import os
 import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import threading
 import time
 
@@ -374,6 +377,21 @@ def a_watch_tells_of_new_changed_and_gone_alerts():
     assert code == 1 and err, "a watch that cannot begin ends"
 
 
+def a_watch_fits_the_terminal():
+    """A table that is longer than the terminal keeps its head and its end."""
+    s = Session(TOCSINCTL, int(time.time()))
+    post(s.server.port, "/api/v2/alerts", [{"labels": {"alertname": "N%02d" % i}, "startsAt": rfc3339(s.base - 300 + i)} for i in range(40)])
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 80, 0, 0))
+    with subprocess.Popen([TOCSINCTL, f"--alertmanager.url=http://127.0.0.1:{s.server.port}", "alert", "watch", "--count=1"], stdout=slave,
+                          stderr=subprocess.DEVNULL, env={"HOME": s.folder}) as watcher:
+        assert watcher.wait(20) == 0
+    os.close(slave)
+    drawn = os.read(master, 65536).decode().rpartition("\033[2J")[2].replace("\033[?7h", "").split("\r\n")
+    os.close(master)
+    assert len(drawn) == 12 and drawn[2].startswith("Alertname ") and drawn[3] == "... 37 more" and drawn[10].startswith("N39 "), drawn
+
+
 def a_cluster_watch_shows_the_members():
     s = Session(TOCSINCTL, int(time.time()))
     code, out, _ = ctl(s, "cluster", "watch", "--count=1", "-o", "json")
@@ -583,7 +601,7 @@ if __name__ == "__main__":
           an_import_sends_as_many_silences_at_a_time_as_it_has_workers,
           an_import_says_which_silences_were_not_taken_and_takes_the_rest,
           a_preview_shows_what_a_silence_would_mute_and_adds_nothing, a_watch_tells_of_new_changed_and_gone_alerts,
-          a_cluster_watch_shows_the_members, times_keep_the_zone_that_they_were_written_in, many_alerts_are_sorted_at_once,
+          a_watch_fits_the_terminal, a_cluster_watch_shows_the_members, times_keep_the_zone_that_they_were_written_in, many_alerts_are_sorted_at_once,
           a_diff_names_the_alerts_that_would_go_elsewhere, relative_times_are_for_people,
           defaults_come_from_amtools_files_and_the_command_line_wins, called_amtool_it_is_amtool,
           help_is_given_for_every_command_in_every_way, shells_complete_commands_flags_and_choices, zsh_completes_sourced_and_from_a_folder,

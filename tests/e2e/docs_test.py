@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 
-from harness import OPT, ROOT, TOCSIN, TOCSINCTL, Server, Skip, call, main, run, scratch
+from harness import OPT, ROOT, TOCSIN, TOCSINCTL, Server, Skip, call, free_port, main, run, scratch
 
 NOT_RUN = {
     "./dev build": "the build that this test is part of",
@@ -161,6 +161,14 @@ def the_paths_of_the_api_page_are_there_and_those_said_to_be_missing_are_not():
     assert len(absent) > 8 and not any(status(p) for p in absent), [p for p in absent if status(p)]
 
 
+def the_metrics_to_watch_are_exposed():
+    server = Server("route: {receiver: r}\nreceivers: [{name: r}]\n", cluster=f"127.0.0.1:{free_port()}",
+                    extra=["--cluster.settle-timeout=0s"])
+    exposed = set(re.findall(r"^# TYPE (\w+)", call(server.port, "GET", "/metrics")[2].decode(), re.M))
+    named = {m for path in pages() for m in re.findall(r"`((?:alertmanager|tocsin)_\w+)(?:\{.*?\})?`", text_of(path))}
+    assert len(named) > 10 and named <= exposed, named - exposed
+
+
 def the_map_is_the_tree():
     page = text_of(os.path.join(ROOT, "ARCHITECTURE.md"))
     floors = {}
@@ -229,7 +237,7 @@ def both_programs_have_a_page_of_the_manual():
 if __name__ == "__main__":
     tests = [what_is_not_run_is_listed_with_a_reason, the_configuration_page_is_what_the_tables_say,
              whatever_has_no_effect_is_on_the_page_of_differences, what_has_no_effect_is_warned_of_with_its_line,
-             the_paths_of_the_api_page_are_there_and_those_said_to_be_missing_are_not, the_map_is_the_tree,
-             paths_that_pages_name_are_there, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists,
+             the_paths_of_the_api_page_are_there_and_those_said_to_be_missing_are_not, the_metrics_to_watch_are_exposed,
+             the_map_is_the_tree, paths_that_pages_name_are_there, links_between_pages_lead_somewhere, every_flag_that_a_page_names_exists,
              both_programs_have_a_page_of_the_manual, the_demo_says_each_thing_once]
     main(tests + [page_test(path) for path in pages() if blocks(path, "sh")])
