@@ -1,4 +1,6 @@
-/* URLs: whatever is taken, writes to a text that is taken again and writes the same; joins and references do not crash. */
+/* URLs: whatever is taken, writes to a text that is taken again and writes the same; joins and references do not crash. One
+ * text is an exception, in Go too: a path alone that begins with two slashes ("/%2Fa" written with its escape undone, because
+ * something else in it needs one) reads as a host. */
 #include "http/url.h"
 
 #include <stdint.h>
@@ -25,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buf_reset(&c);
         if (http_url_parse(&a, arena_str(&a, buf_view(&b)), &v, &err)) {
             http_url_write(&c, &v);
-            ASSERT(str_eq(buf_view(&b), buf_view(&c)));
+            ASSERT(str_starts(buf_view(&b), STR("//")) || str_eq(buf_view(&b), buf_view(&c)));
         }
         if (http_url_parse(&a, ref, &v, &err)) {
             http_url_resolve(&a, &u, &v, &out);
