@@ -285,9 +285,11 @@ static void repath(struct buf *path, struct str from, struct str to)
 /* A folder and its content under another name. */
 static void names_move(struct names *names, struct str from, struct str to)
 {
-    for (size_t i = 0; i < names->count;) {
+    bool found;
+    size_t i = names_place(names, from, &found);
+    while (i < names->count && str_starts(buf_view(&names->list[i].path), from)) {
         struct str path = buf_view(&names->list[i].path);
-        if (!str_eq(path, from) && !is_below(path, from)) {
+        if (!str_eq(path, from) && !is_below(path, from)) { /* from.tmp is before from/a */
             i++;
             continue;
         }
@@ -299,7 +301,7 @@ static void names_move(struct names *names, struct str from, struct str to)
         names_set(names, buf_view(&target), n);
         node_release(n);
         buf_deinit(&target);
-        i = 0;
+        i = names_place(names, from, &found); /* the new name may have come before it */
     }
 }
 
@@ -587,9 +589,14 @@ static bool with_two_paths(struct fs *fs, struct str from, struct str to,
 
 static bool has_children(const struct memfs *m, struct str dir)
 {
-    for (size_t i = 0; i < m->now.count; i++)
-        if (str_eq(parent_of(buf_view(&m->now.list[i].path)), dir))
+    bool found;
+    for (size_t i = names_place(&m->now, dir, &found); i < m->now.count; i++) {
+        struct str name = buf_view(&m->now.list[i].path);
+        if (!str_starts(name, dir))
+            break;
+        if (is_below(name, dir))
             return true;
+    }
     return false;
 }
 
@@ -706,8 +713,11 @@ static bool fs_list(struct fs *fs, struct str path, struct buf *out, struct err 
     bool ok = begin(m, false, path, err);
     if (ok && !is_dir(m, dir))
         ok = err_errno(err, ENOENT, "open %.*s", STR_ARG(path));
-    for (size_t i = 0; ok && i < m->now.count; i++) {
+    bool found;
+    for (size_t i = names_place(&m->now, dir, &found); ok && i < m->now.count; i++) {
         struct str name = buf_view(&m->now.list[i].path);
+        if (!str_starts(name, dir))
+            break;
         if (name.n == 0 || !str_eq(parent_of(name), dir))
             continue;
         buf_str(out, str_from(name, dir.n ? dir.n + 1 : 0));

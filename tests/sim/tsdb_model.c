@@ -578,6 +578,8 @@ static void forget_old(struct sim *s, struct model_series *m)
 
 static void op_maintain(struct sim *s)
 {
+    if (rng_below(&s->rng, 3) == 0)
+        memfs_write_back(s->m);
     tsdb_maintain(s->db, s->now, NULL);
     for (size_t k = 0; k < SERIES; k++) {
         s->series[k].surely_open = false;
