@@ -7,7 +7,7 @@ import shutil
 
 from deploy_test import DEPLOY, IMAGE_BYTES_MAX, sanitized
 from harness import *
-from net_lib import bind, own_mounts
+from net_lib import bind, need_own_mounts, own_mounts
 
 SOURCES = "/etc/apt/sources.list.d/debian.sources"
 CLEAN = {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
@@ -19,6 +19,7 @@ class Debian:
     def __init__(self):
         if os.geteuid() != 0 or not shutil.which("debootstrap"):
             raise Skip("needs root and debootstrap")
+        need_own_mounts()
         if not os.path.exists(SOURCES):
             raise Skip(f"no {SOURCES}")
         self.root = os.path.join(scratch(), "debian")

@@ -78,10 +78,22 @@ def enter(space):
             os._exit(90)
 
 
+def _nothing_is_shared():
+    """But below /run, where ip keeps the names of namespaces."""
+    with open("/proc/1/mountinfo", encoding="utf-8") as f:
+        return not any(" shared:" in line and not line.split()[4].startswith("/run/") for line in f)
+
+
 def own_mounts():
-    """For preexec: what is mounted from here on is seen by this child only."""
-    if _libc.unshare(CLONE_NEWNS) or _libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
+    """For preexec: what is mounted from here on is seen by this child only. In a chroot whose root is no mount point the kernel
+    cannot be asked for that; it holds where no mount of the machine is shared."""
+    if _libc.unshare(CLONE_NEWNS) or (_libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) and not _nothing_is_shared()):
         os._exit(91)
+
+
+def need_own_mounts():
+    if os.geteuid() or subprocess.run(["true"], preexec_fn=own_mounts).returncode:
+        raise Skip("no mounts of one's own here (needs root)")
 
 
 def bind(source, target, read_only=False):

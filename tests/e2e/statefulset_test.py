@@ -9,7 +9,7 @@ from collections import Counter
 
 from deploy_test import container_of, image_tree, only, rendered, sanitized
 from harness import *
-from net_lib import Network, Resolver, bind, enter, own_mounts
+from net_lib import Network, Resolver, bind, enter, need_own_mounts, own_mounts
 
 NET = "10.213.9"
 DOMAIN = "default.svc.cluster.local"
@@ -91,6 +91,7 @@ class Kube:
             raise Skip("no kubectl (Debian: kubernetes-client)")
         if sanitized():
             raise Skip("the image holds a release build")
+        need_own_mounts()
         stateful = only(documents, "StatefulSet")
         self.set_name, self.service = stateful["metadata"]["name"], stateful["spec"]["serviceName"]
         self.pod_spec, self.container = stateful["spec"]["template"]["spec"], container_of(documents)
