@@ -961,6 +961,12 @@ void alert_thread_result(struct alert_thread *t, struct notify_result *r)
 {
     struct alert_mail *m = mail_new(MAIL_RESULT);
     m->result = *r;
+    m->result.data = NULL;
+    if (r->error.n == 0 && r->data_count == 0) { /* thousands may wait, and mostly there is nothing to tell */
+        m->result.error = STR_EMPTY;
+        post(t, m);
+        return;
+    }
     m->result.error = arena_str(&m->arena, r->error);
     struct receiver_value *data = arena_alloc_array(&m->arena, r->data_count, sizeof *data);
     for (size_t i = 0; i < r->data_count; i++) {

@@ -14,7 +14,7 @@
 #include "notify/notifier_int.h"
 
 /* Most flushes are of one alert or two, and 20,000 may be under way. */
-static const size_t FLUSH_BLOCK_BYTES = 208;
+static const size_t FLUSH_BLOCK_BYTES = 304;
 static const int64_t TURN_SOON_MS = 300; /* a back-off that is longer passes the turn on */
 static const double BACKOFF_FIRST_MS = 500, BACKOFF_FACTOR = 1.5, BACKOFF_MAX_MS = 60000, BACKOFF_JITTER = 0.5;
 

@@ -508,23 +508,17 @@ void render_labels_json(struct json_writer *w, struct labels ls)
 {
     struct tval v = kv_value(ls);
     struct err err = { 0 };
-    struct buf b = { 0 };
-    bool ok = tval_json(&v, &b, &err);
+    bool ok = tval_write_json(&v, w, &err);
     ASSERT(ok); /* strings always can */
-    jw_raw(w, buf_view(&b));
-    buf_deinit(&b);
 }
 
 void render_alerts_json(struct json_writer *w, const struct render_data *d)
 {
     struct tval v;
     struct err err = { 0 };
-    struct buf b = { 0 };
     data_alerts(d, &v);
-    bool ok = tval_json(&v, &b, &err);
+    bool ok = tval_write_json(&v, w, &err);
     ASSERT(ok);
-    jw_raw(w, buf_view(&b));
-    buf_deinit(&b);
 }
 
 /* ---- JSON in ---- */

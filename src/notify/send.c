@@ -160,9 +160,12 @@ void send_data_set(struct send_attempt *at, struct str key, struct str value)
 
 /* ---- bodies ---- */
 
+#define BODY_BYTES_USUAL 1024 /* of a group of one alert: no growing in steps */
+
 void send_body_init(struct send_body *b)
 {
     b->buf = (struct buf){ 0 };
+    buf_reserve(&b->buf, BODY_BYTES_USUAL);
     json_writer_init(&b->json, &b->buf);
 }
 

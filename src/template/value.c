@@ -256,15 +256,18 @@ static bool write_json(struct json_writer *w, const struct tval *v, int depth, s
         return json_elements(w, v, depth, err);
     case TVAL_STRUCT:
         return json_struct(w, v, depth, err);
-    case TVAL_TIME: {
-        struct buf b = { 0 };
-        rfc3339_write_nano(&b, v->v.time.t, v->v.time.offset_s);
-        jw_str(w, buf_view(&b));
-        buf_deinit(&b);
+    case TVAL_TIME:
+        jw_raw(w, STR("\"")); /* nothing in the text wants an escape */
+        rfc3339_write_nano(w->out, v->v.time.t, v->v.time.offset_s);
+        buf_byte(w->out, '"');
         return true;
     }
-    }
     return false;
+}
+
+bool tval_write_json(const struct tval *v, struct json_writer *w, struct err *err)
+{
+    return write_json(w, v, 0, err);
 }
 
 bool tval_json(const struct tval *v, struct buf *out, struct err *err)

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "json/writer.h"
 #include "model/gotime.h"
 #include "model/labels.h"
 
@@ -179,6 +180,7 @@ void tval_print(const struct tval *v, struct buf *out);
 void tval_print_plain(const struct tval *v, struct buf *out);
 /* The value as encoding/json writes it, with HTML escaping and without a newline. Fails on NaN and infinities. */
 MUST_CHECK bool tval_json(const struct tval *v, struct buf *out, struct err *err);
+MUST_CHECK bool tval_write_json(const struct tval *v, struct json_writer *w, struct err *err); /* as the next value of w */
 /* Go's type name, as %T prints it. */
 struct str tval_type_name(const struct tval *v);
 /* Truth as `if` sees it. */
