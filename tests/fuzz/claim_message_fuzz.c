@@ -11,8 +11,9 @@ static void again(const struct claim_message *m)
     if (!claim_batch_add(&b, m))
         abort();
     claim_reader_init(&r, buf_view(&b.bytes));
+    bool timed = m->kind == CLAIM_TAKE || m->kind == CLAIM_ASK;
     if (!claim_reader_next(&r, &same) || r.rest.n || same.kind != m->kind || same.key != m->key || same.round != m->round ||
-        same.serial != m->serial || wire_time_cmp(same.seen, m->seen) != 0 || !str_eq(same.origin, m->origin))
+        same.serial != m->serial || (timed && wire_time_cmp(same.seen, m->seen) != 0) || !str_eq(same.origin, m->origin))
         abort();
     claim_batch_deinit(&b);
 }
