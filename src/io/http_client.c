@@ -154,16 +154,10 @@ static int on_timer_change(CURLM *multi, long timeout_ms, void *arg)
     return 0;
 }
 
-static void init_curl(void)
-{
-    CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
-    ASSERT(rc == CURLE_OK);
-}
-
 struct http_client *http_client_new(struct loop *l, const struct http_client_options *options)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, init_curl);
+    pthread_once(&once, http_client_library_start);
     struct http_client *c = MEM_NEW(struct http_client);
     c->loop = l;
     arena_init(&c->arena, ARENA_NO_LIMIT);

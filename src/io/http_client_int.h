@@ -127,6 +127,8 @@ struct http_client {
     struct dns *dns;   /* NULL until a proxy has to be looked up here */
 };
 
+void http_client_library_start(void); /* http_client_setup.c; once in a process */
+
 /* http_client_setup.c: the call's request on state->easy. Errors are what the user sees, without the prefix. */
 MUST_CHECK bool call_setup(struct http_call_state *s, struct err *err);
 /* Tells libcurl where the proxy of another name is. After call_setup() if proxy_host is set. */
