@@ -138,23 +138,20 @@ static bool write_set(const struct tsdb_dump *o, struct series_set *set, struct 
     return ok;
 }
 
-/* Sets of several selectors as one; a series that two of them name comes once. */
-static bool select_all(const struct tsdb_dump *o, struct querier *q, struct arena *a, struct series_set **set,
-                       struct err *err)
+/* What the selectors name, each series once. `ms` has room for them, or for one when there are none; it is released by
+ * the caller after the set was read. */
+static bool select_all(const struct tsdb_dump *o, struct querier *q, struct arena *a, struct matchers *ms,
+                       struct series_set **set, struct err *err)
 {
-    static const struct str everything = STR_INIT("{__name__=~\"(?s:.*)\"}");
-    const struct str *texts = o->matches_count ? o->matches : &everything;
     size_t n = o->matches_count ? o->matches_count : 1;
     struct series_set **sets = arena_alloc_array(a, n, sizeof(struct series_set *));
-    bool ok = true;
-    for (size_t i = 0; ok && i < n; i++) {
-        struct matchers ms = { 0 };
-        ok = (o->matches_count == 0 || promql_parse_selector(a, texts[i], &ms, err)) &&
-             querier_select(q, &ms, NULL, &sets[i], err);
+    for (size_t i = 0; i < n; i++) {
+        if ((o->matches_count && !promql_parse_selector(a, o->matches[i], &ms[i], err)) ||
+            !querier_select(q, &ms[i], NULL, &sets[i], err))
+            return false;
     }
-    if (ok)
-        *set = merge_series_sets(a, sets, n);
-    return ok;
+    *set = merge_series_sets(a, sets, n);
+    return true;
 }
 
 bool tsdb_verb_dump(struct fs *fs, const struct tsdb_dump *o, struct tsdb_verb_out *out, struct err *err)
@@ -168,8 +165,12 @@ bool tsdb_verb_dump(struct fs *fs, const struct tsdb_dump *o, struct tsdb_verb_o
     arena_init(&a, ARENA_NO_LIMIT);
     bool ok = storage_querier(tsdb_storage(db), &a, o->mint, o->maxt, &q, err);
     if (ok) {
-        ok = select_all(o, q, &a, &set, err) && write_set(o, set, out, err);
+        struct matchers *ms = arena_alloc_array(&a, o->matches_count + 1, sizeof *ms);
+        memset(ms, 0, (o->matches_count + 1) * sizeof *ms);
+        ok = select_all(o, q, &a, ms, &set, err) && write_set(o, set, out, err);
         querier_close(q);
+        for (size_t i = 0; i < o->matches_count; i++)
+            matchers_deinit(&ms[i]);
     }
     if (ok && o->format == TSDB_DUMP_OPENMETRICS)
         buf_c(out->buf, "# EOF\n");
