@@ -594,7 +594,7 @@ static bool has_children(const struct memfs *m, struct str dir)
         struct str name = buf_view(&m->now.list[i].path);
         if (!str_starts(name, dir))
             break;
-        if (is_below(name, dir))
+        if (str_eq(parent_of(name), dir)) /* what lost its folder in a crash is not in the way */
             return true;
     }
     return false;
