@@ -1,6 +1,6 @@
 /* URLs: whatever is taken, writes to a text that is taken again and writes the same; joins and references do not crash. One
- * text is an exception, in Go too: a path alone that begins with two slashes ("/%2Fa" written with its escape undone, because
- * something else in it needs one) reads as a host. */
+ * text is an exception, in Go too: where there is no host, a path that begins with two slashes ("/%2Fa" written with its escape
+ * undone, because something else in it needs one) reads as one. */
 #include "http/url.h"
 
 #include <stdint.h>
@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buf_reset(&c);
         if (http_url_parse(&a, arena_str(&a, buf_view(&b)), &v, &err)) {
             http_url_write(&c, &v);
-            ASSERT(str_starts(buf_view(&b), STR("//")) || str_eq(buf_view(&b), buf_view(&c)));
+            bool reads_as_host = u.host.n == 0 && str_starts(u.path, STR("//"));
+            ASSERT(reads_as_host || str_eq(buf_view(&b), buf_view(&c)));
         }
         if (http_url_parse(&a, ref, &v, &err)) {
             http_url_resolve(&a, &u, &v, &out);
