@@ -4,11 +4,12 @@
  *     message. X2: variables are a stack; a template sees only those from vars_base on; a control structure cuts the
  *     stack back to where it was. X3: after a failure every function returns at once; out keeps what was written.
  *
- * X4: what runs often does not search: names are resolved once per place and class (struct name_row).
+ * X4: what runs often does not search: names are resolved once per place and class (struct name_row). X5: evaluation and
+ *     walking call each other at every step; they share one file so that the compiler sees both.
  *
- * Bounds: steps (commands run and rounds of loops), memory of the arena, bytes of output, depth of nesting. Memory and
- * cancellation are looked at every POLL_STEPS; what a single function may make is bounded by call_buf(), the output by
- * the limit of its buffer. */
+ * Bounds: steps (commands run, templates called, rounds of loops), memory of the arena, bytes of output, depth of
+ * nesting. Cancellation is looked at every POLL_STEPS, memory after each call; what a single function may make is bounded
+ * by call_buf(), the output by the limit of its buffer. */
 #include "template/depth_int.h"
 #include "template/exec_int.h"
 #include "template/func_int.h"
@@ -29,7 +30,7 @@ struct exec {
     size_t vars_base;
 };
 
-#define POLL_STEPS 256 /* cancel and memory are looked at every so many steps */
+#define POLL_STEPS 256 /* cancel is looked at every so many steps */
 #define ARGS_INLINE 4
 
 /* walk() is in the stack once for each level: what is large stays out of its frame. */
@@ -893,6 +894,8 @@ NOINLINE static enum flow walk_template(struct exec *x, const struct tval *dot, 
         fail(x, "template \"%.*s\" not defined", STR_ARG(n->u.tmpl.name));
         return FLOW_FAIL;
     }
+    if (!step(x)) /* templates that do nothing but call others twice double with each level */
+        return FLOW_FAIL;
     struct tval value = { 0 };
     if (n->u.tmpl.pipe && !eval_pipeline(x, dot, n->u.tmpl.pipe, &value))
         return FLOW_FAIL;

@@ -114,9 +114,15 @@ static void endless_templates_end_in_a_limit(void **state)
     struct fixture f;
     struct template_run run = { .steps_max = 20000, .output_bytes_max = 4096, .memory_bytes_max = 1 << 20 };
     (void)state;
-    begin(&f, "{{ define \"r\" }}{{ template \"r\" }}{{ end }}");
+    struct buf definitions = { 0 };
+    buf_c(&definitions, "{{ define \"r\" }}{{ template \"r\" }}{{ end }}{{ define \"d0\" }}{{ end }}");
+    for (int i = 1; i < 16; i++)
+        buf_printf(&definitions, "{{ define \"d%d\" }}{{ template \"d%d\" }}{{ template \"d%d\" }}{{ end }}", i, i - 1, i - 1);
+    begin(&f, definitions.p);
+    buf_deinit(&definitions);
     static const char *const texts[] = {
         "{{ template \"r\" }}",
+        "{{ template \"d15\" }}",
         "{{ range 1000000000 }}{{ end }}",
         "{{ range 1000000000 }}some text{{ end }}",
         "{{ $l := list }}{{ range 1000000000 }}{{ $l = append $l 1 }}{{ end }}",
