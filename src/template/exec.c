@@ -7,7 +7,7 @@
  * X4: what runs often does not search: names are resolved once per place and class (struct name_row). X5: evaluation and
  *     walking call each other at every step; they share one file so that the compiler sees both.
  *
- * Bounds: steps (commands run, templates called, rounds of loops), memory of the arena, bytes of output, depth of
+ * Bounds: steps (nodes walked, commands run, rounds of loops), memory of the arena, bytes of output, depth of
  * nesting. Cancellation is looked at every POLL_STEPS, memory after each call; what a single function may make is bounded
  * by call_buf(), the output by the limit of its buffer. */
 #include "template/depth_int.h"
@@ -72,17 +72,15 @@ static bool fail_limit(struct exec *x, const char *what)
     return false;
 }
 
-/* What a step may find: the rare part of step(). */
-static bool step_check(struct exec *x)
+/* The rare part of take_steps(). */
+static bool steps_end(struct exec *x, uint32_t n)
 {
     struct exec_budget *b = &x->shared->budget;
-    if (b->steps_left == 0)
+    if (b->steps_left < n)
         return fail_limit(x, "the template takes too many steps");
-    b->steps_left--;
+    b->steps_left -= n;
     if (x->out->overflow)
         return fail_limit(x, "the output is too large");
-    if (b->steps_left % POLL_STEPS != 0)
-        return true;
     const struct template_run *run = x->shared->run;
     if (run->cancel && atomic_load_explicit(run->cancel, memory_order_relaxed)) {
         fail(x, "rendering canceled");
@@ -92,14 +90,20 @@ static bool step_check(struct exec *x)
     return true;
 }
 
-static inline bool step(struct exec *x)
+static inline bool take_steps(struct exec *x, uint32_t n)
 {
     struct exec_budget *b = &x->shared->budget;
-    if (LIKELY(b->steps_left % POLL_STEPS > 1 && !x->out->overflow)) {
-        b->steps_left--;
+    uint64_t left = b->steps_left - n;
+    if (LIKELY(b->steps_left >= n && b->steps_left / POLL_STEPS == left / POLL_STEPS && !x->out->overflow)) {
+        b->steps_left = left;
         return true;
     }
-    return step_check(x);
+    return steps_end(x, n);
+}
+
+static inline bool step(struct exec *x)
+{
+    return take_steps(x, 1);
 }
 
 static bool check_memory(struct exec *x)
@@ -894,8 +898,6 @@ NOINLINE static enum flow walk_template(struct exec *x, const struct tval *dot, 
         fail(x, "template \"%.*s\" not defined", STR_ARG(n->u.tmpl.name));
         return FLOW_FAIL;
     }
-    if (!step(x)) /* templates that do nothing but call others twice double with each level */
-        return FLOW_FAIL;
     struct tval value = { 0 };
     if (n->u.tmpl.pipe && !eval_pipeline(x, dot, n->u.tmpl.pipe, &value))
         return FLOW_FAIL;
@@ -925,12 +927,12 @@ static inline bool print_field(struct exec *x, const struct tval *dot, const str
     return true;
 }
 
-/* Texts and plain fields, which cannot fail but for the room, are seen to here, the others by walk(). They are no steps of
- * their own: the loop that repeats them takes one. */
+/* Texts and plain fields, which cannot fail but for the room, are seen to here, the others by walk(). Each node is a step,
+ * taken together: templates that do nothing but call others twice double with each level. */
 static enum flow walk_list(struct exec *x, const struct tval *dot, const struct node *list)
 {
     enum flow flow = FLOW_NEXT;
-    if (!descend(x))
+    if (!take_steps(x, list->u.list.n) || !descend(x))
         return FLOW_FAIL;
     for (uint32_t i = 0; i < list->u.list.n && flow == FLOW_NEXT; i++) {
         const struct node *n = list->u.list.v[i];

@@ -55,6 +55,25 @@ static void one_place_shows_values_of_several_types(void **state)
     drive_end(&d);
 }
 
+static void fields_in_a_loop_count_as_steps(void **state)
+{
+    struct drive d;
+    struct render_data data;
+    struct buf out = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    drive_begin(&d, RECEIVER_WEBHOOK, "url: http://x\n", false);
+    render_data_from(&d.arena, d.n, 0, &data);
+    struct template_run run = { .data = render_data_value(&data), .now = d.at.now, .steps_max = 5000 };
+    struct str text = STR("{{ range 1000 }}{{ with $ }}{{ .Status }}{{ .Status }}{{ .Status }}{{ .Status }}{{ end }}{{ end }}");
+    assert_false(template_render_text(d.renderer, &run, text, &out, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    run.steps_max = 10000;
+    assert_true(template_render_text(d.renderer, &run, text, &out, &err));
+    buf_deinit(&out);
+    drive_end(&d);
+}
+
 static void html_escapes_what_text_shows_as_it_is(void **state)
 {
     struct drive d;
@@ -199,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_notification_is_seen_as_go_shows_it),
         cmocka_unit_test(one_place_shows_values_of_several_types),
+        cmocka_unit_test(fields_in_a_loop_count_as_steps),
         cmocka_unit_test(html_escapes_what_text_shows_as_it_is),
         cmocka_unit_test(the_default_texts_render_without_the_heap),
         cmocka_unit_test(resolved_alerts_show_their_end),
