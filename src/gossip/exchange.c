@@ -256,7 +256,10 @@ void exchange_state(struct gossip *g, uint64_t tag, struct str state)
         s->phase = STREAM_READING;
         return;
     }
-    write_state(g, s, s->reader.header.join, state); /* E2 */
+    struct buf answer = { 0 };
+    full_state_answer(&answer, state, s->reader.tail, g->hash_seed);
+    write_state(g, s, s->reader.header.join, buf_view(&answer)); /* E2 */
+    buf_deinit(&answer);
     (void)merge(g, s, &why);
     close_stream(g, s);
 }

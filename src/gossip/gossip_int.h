@@ -283,6 +283,12 @@ void exchange_bytes(struct gossip *g, uint64_t id, struct str bytes);
 void exchange_eof(struct gossip *g, uint64_t id);
 void exchange_closed(struct gossip *g, uint64_t id, struct str why);
 void exchange_refused(struct gossip *g, uint64_t id, struct str why);
+
+/* ---- user_state.c --------------------------------------------------------------------------------------------------- */
+
+/* The answer to a push/pull: our FullState, where a part has the same records as theirs without its data. Between nodes that
+ * agree, which is nearly always, only one of the two states travels. */
+void full_state_answer(struct buf *out, struct str own, struct str theirs, uint64_t seed);
 void exchange_state(struct gossip *g, uint64_t tag, struct str state);
 /* Opens a TCP ping to the probed node; 0: too many streams. */
 uint64_t exchange_ping(struct gossip *g, const struct node *n, uint32_t seq, mono_ms deadline);

@@ -1,7 +1,7 @@
 /* User messages and states: Part and FullState (spec 13; alertmanager cluster/clusterpb). Fields of an unknown number
  * are skipped; a wire type that is not the expected one makes the message undecodable, as in Go. Empty data is left
  * out, as proto3 does. */
-#include "gossip/gossip.h"
+#include "gossip/gossip_int.h"
 
 #include "wire/pb.h"
 
@@ -56,6 +56,44 @@ bool gossip_full_state_next(struct str *rest, struct str *key, struct str *data,
         *bad = true;
     rest->n = 0;
     return false;
+}
+
+/* A set of length-delimited records as a number; whether it could be read. Two of equal numbers are taken for equal: 64 bits
+ * of a seeded hash, and push/pulls go on. */
+static bool records_hash(struct str data, uint64_t seed, uint64_t *hash)
+{
+    struct str record;
+    bool failed = false;
+    *hash = 0;
+    while (pb_delimited(&data, &record, &failed))
+        *hash += str_hash(record, seed);
+    return !failed;
+}
+
+static bool part_of(struct str state, struct str wanted, struct str *data)
+{
+    struct str key;
+    bool bad = false;
+    while (gossip_full_state_next(&state, &key, data, &bad))
+        if (str_eq(key, wanted))
+            return true;
+    return false;
+}
+
+void full_state_answer(struct buf *out, struct str own, struct str theirs, uint64_t seed)
+{
+    struct str rest = own, key, data, other;
+    bool bad = false;
+    size_t begin = out->n;
+    while (gossip_full_state_next(&rest, &key, &data, &bad)) {
+        uint64_t a, b;
+        bool same = part_of(theirs, key, &other) && records_hash(data, seed, &a) && records_hash(other, seed, &b) && a == b;
+        gossip_full_state_add(out, key, same ? STR_EMPTY : data);
+    }
+    if (!bad)
+        return;
+    buf_truncate(out, begin);
+    buf_str(out, own);
 }
 
 bool gossip_key_is_own(struct str key)

@@ -83,6 +83,34 @@ static void a_request_is_answered_with_the_list_as_it_was_before_the_merge(void 
     assert_int_equal(o.g->streams.count, 0);
 }
 
+/* What both have need not travel twice: in whatever order the records stand. */
+static void an_answer_leaves_out_what_the_request_had(void **state)
+{
+    (void)state;
+    static const struct { const char *own, *answered; } cases[] = {
+        { "\1b\1a", "" }, { "\1a\1b", "" }, { "\1a", "\1a" }, { "\1a\1c", "\1a\1c" }, { "\1a\1b\1c", "\1a\1b\1c" }, { "\3a", "\3a" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf request = { 0 }, own = { 0 }, wanted = { 0 };
+        gossip_full_state_add(&request, STR("nfl"), STR("\1x"));
+        gossip_full_state_add(&request, STR("sil"), STR("\1a\1b"));
+        gossip_full_state_add(&own, STR("sil"), str_c(cases[i].own));
+        gossip_full_state_add(&own, STR("tocsin.x"), STR("\1a\1b"));
+        gossip_full_state_add(&wanted, STR("sil"), str_c(cases[i].answered));
+        gossip_full_state_add(&wanted, STR("tocsin.x"), STR("\1a\1b"));
+        buf_reset(&b);
+        put_push_pull(&b, true, NULL, 0, buf_view(&request));
+        uint64_t id = one_accept(&o, 2);
+        one_stream(&o, GOSSIP_STREAM_BYTES, id, buf_view(&b));
+        one_state(&o, one_effect(&o, GOSSIP_NEED_STATE)->tag, buf_view(&own));
+        (void)wrote(false);
+        assert_true(str_eq(written.tail, buf_view(&wanted)));
+        buf_deinit(&request);
+        buf_deinit(&own);
+        buf_deinit(&wanted);
+    }
+}
+
 static void own_keys_are_asked_for_only_if_the_request_has_some(void **state)
 {
     (void)state;
@@ -494,6 +522,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(a_request_is_answered_with_the_list_as_it_was_before_the_merge),
+        T(an_answer_leaves_out_what_the_request_had),
         T(own_keys_are_asked_for_only_if_the_request_has_some),
         T(our_request_carries_own_keys_only_toward_a_tocsin),
         T(a_join_merges_the_answer_and_succeeds),
