@@ -47,6 +47,9 @@ struct fs {
     MUST_CHECK bool (*size)(struct fs *fs, struct fs_file *f, uint64_t *size, struct err *err);
     MUST_CHECK bool (*map)(struct fs *fs, struct fs_file *f, struct fs_map *m, struct err *err);
     void (*unmap)(struct fs *fs, struct fs_map *m);
+    /* These bytes of a mapping will not be read soon: their pages may leave the process. Reading them stays right. May be
+     * NULL, where there are no pages. */
+    void (*forget)(struct fs *fs, const struct fs_map *m, size_t from, size_t n);
 
     MUST_CHECK bool (*stat)(struct fs *fs, struct str path, struct fs_stat *st, struct err *err);
     MUST_CHECK bool (*rename)(struct fs *fs, struct str from, struct str to, struct err *err);

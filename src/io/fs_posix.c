@@ -175,6 +175,15 @@ static void posix_unmap(struct fs *fs, struct fs_map *m)
     *m = (struct fs_map){ 0 };
 }
 
+static void posix_forget(struct fs *fs, const struct fs_map *m, size_t from, size_t n)
+{
+    (void)fs;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), first = (from + page - 1) / page * page, end = (from + n) / page * page;
+    ASSERT(from <= m->n && n <= m->n - from);
+    if (first < end)
+        madvise((void *)(uintptr_t)(m->p + first), end - first, MADV_DONTNEED); /* a wish */
+}
+
 static bool posix_stat(struct fs *fs, struct str path, struct fs_stat *out, struct err *err)
 {
     (void)fs;
@@ -334,6 +343,7 @@ struct fs *fs_posix(void)
         .size = posix_size,
         .map = posix_map,
         .unmap = posix_unmap,
+        .forget = posix_forget,
         .stat = posix_stat,
         .rename = posix_rename,
         .remove = posix_remove,

@@ -72,6 +72,32 @@ static void what_is_written_is_read_back_at_its_place(void **state)
     fs->close(fs, f);
 }
 
+static void what_is_forgotten_reads_as_before(void **state)
+{
+    (void)state;
+    struct fs *fs = fs_posix();
+    struct err err;
+    struct fs_file *f = open_file("mapped", FS_READ | FS_WRITE | FS_CREATE);
+    struct buf b = { 0 };
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), sum = 0, again = 0;
+    for (size_t i = 0; i < 64 * page; i++)
+        buf_byte(&b, (char)(i / page + 1));
+    assert_true(fs->write(fs, f, 0, b.p, b.n, &err));
+    struct fs_map m;
+    assert_true(fs->map(fs, f, &m, &err));
+    for (size_t i = 0; i < m.n; i += page)
+        sum += m.p[i];
+    fs->forget(fs, &m, 1, 50 * page);
+    fs->forget(fs, &m, 0, 1); /* less than a page: nothing */
+    for (size_t i = 0; i < m.n; i += page)
+        again += m.p[i];
+    assert_int_equal(sum, 64 * 65 / 2);
+    assert_int_equal(again, sum);
+    fs->unmap(fs, &m);
+    fs->close(fs, f);
+    buf_deinit(&b);
+}
+
 static void appending_ignores_the_place(void **state)
 {
     (void)state;
@@ -155,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_back_at_its_place),
+        cmocka_unit_test(what_is_forgotten_reads_as_before),
         cmocka_unit_test(appending_ignores_the_place),
         cmocka_unit_test(errors_read_as_gos),
         cmocka_unit_test(directories_are_made_listed_in_order_and_removed),
