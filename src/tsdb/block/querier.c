@@ -2,7 +2,7 @@
  * are decoded when they are asked for.
  *
  * Q1  Memory: a series that is given costs its labels and its chunk references in the query's arena; texts stay in the
- *     mapping.
+ *     mapping. Pages of chunks that a scan has passed leave the process: what is resident does not grow with what is read.
  * Q2  A series whose chunks in range all lie within deleted intervals does not appear. */
 #include "tsdb/block/block_int.h"
 
@@ -17,6 +17,7 @@ struct block_querier {
     struct block *block;
     struct shared_tombstones *tombstones;
     struct index_series scratch;
+    struct segments_scan scan;
 };
 struct block_series {
     struct series base;
@@ -48,6 +49,7 @@ static bool series_columns(struct series *base, int64_t mint, int64_t maxt, stru
         if (!segments_chunk(&s->q->block->chunks, c->ref, &data, err) ||
             !chunk_decode(data.encoding, data.bytes, mint, maxt, out, err))
             return err_wrap(err, "block %s", s->q->block->meta.ulid.text);
+        segments_scan_at(&s->q->block->chunks, &s->q->scan, c->ref);
     }
     columns_drop_intervals(out, n0, hn0, s->gone);
     return true;
@@ -323,6 +325,7 @@ static bool block_metadata(struct querier *q, struct labels series, struct serie
 static void block_querier_close(struct querier *base)
 {
     struct block_querier *q = querier_of(base);
+    segments_scan_end(&q->block->chunks, &q->scan);
     index_series_deinit(&q->scratch);
     tombstones_release(q->tombstones);
     block_release(q->block);

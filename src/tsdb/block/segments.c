@@ -81,6 +81,36 @@ bool segments_chunk(const struct segments_reader *r, uint64_t ref, struct chunk_
     return true;
 }
 
+#define SCAN_BYTES (1u << 20) /* that may stay behind a scan */
+
+static void forget(const struct segments_reader *r, struct segments_scan *s)
+{
+    const struct file_map *m = &r->files[s->file - 1];
+    if (m->fs->forget)
+        m->fs->forget(m->fs, &m->map, (size_t)s->from, (size_t)(s->upto - s->from));
+    s->from = s->upto;
+}
+
+void segments_scan_at(const struct segments_reader *r, struct segments_scan *s, uint64_t ref)
+{
+    uint64_t file = ref >> 32, at = ref & 0xffffffffu;
+    if (file + 1 != s->file || at < s->from) {
+        segments_scan_end(r, s);
+        *s = (struct segments_scan){ .file = file + 1, .from = at, .upto = at };
+    }
+    s->upto = at;
+    if (at - s->from < SCAN_BYTES)
+        return;
+    s->is_long = true;
+    forget(r, s);
+}
+
+void segments_scan_end(const struct segments_reader *r, struct segments_scan *s)
+{
+    if (s->is_long)
+        forget(r, s);
+}
+
 /* ---- writing ---- */
 
 bool segments_writer_open(struct segments_writer *w, struct fs *fs, struct str dir, struct err *err)

@@ -25,6 +25,14 @@ MUST_CHECK bool segments_open(struct segments_reader *r, struct fs *fs, struct s
 void segments_close(struct segments_reader *r);
 /* The chunk at ref, its checksum compared. The bytes are those of the mapping. */
 MUST_CHECK bool segments_chunk(const struct segments_reader *r, uint64_t ref, struct chunk_bytes *out, struct err *err);
+/* Who reads many chunks in the order of the files leaves no trail of pages in memory. */
+struct segments_scan {
+    uint64_t file;       /* + 1; 0: nothing was read yet */
+    uint64_t from, upto; /* read, and still in memory */
+    bool is_long;
+};
+void segments_scan_at(const struct segments_reader *r, struct segments_scan *s, uint64_t ref);
+void segments_scan_end(const struct segments_reader *r, struct segments_scan *s);
 
 /* ---- writing ---- */
 struct segments_writer {
