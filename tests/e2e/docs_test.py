@@ -74,6 +74,8 @@ def page_test(path):
     def test():
         if subprocess.run(ISOLATED + ["ip", "link", "set", "lo", "up"], capture_output=True).returncode != 0:
             raise Skip("no network namespaces here (needs root)")
+        if "prometheus-alertmanager" in "".join(blocks(path, "sh")) and not shutil.which("prometheus-alertmanager"):
+            raise Skip("no prometheus-alertmanager (Debian)")
         run_page(path)
     test.__name__ = "commands_of_" + re.sub(r"\W", "_", os.path.relpath(path, ROOT)[:-3])
     return test
