@@ -43,7 +43,7 @@ struct send_request {
     struct http_header headers[16];
     size_t headers_count;
     struct str body;
-    const struct http_client_config *http; /* credentials, TLS, proxies; NULL: the row's default */
+    const struct http_client_config *http; /* credentials, TLS, proxies; NULL: none of them, nor the receiver's */
     int64_t timeout_ms;                    /* 0: only the attempt's deadline */
     bool secret_url;                       /* errors show <redacted> */
     const struct smtp_job *smtp;           /* email only: instead of all the above */
