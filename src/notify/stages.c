@@ -284,57 +284,76 @@ static struct wire_time entry_time(const struct run *r)
     return notify_entry_time(r->flush->nt, r->key);
 }
 
+static bool asks(const struct notifier *nt)
+{
+    return nt->members.n <= CLAIM_ASK_MEMBERS_MAX;
+}
+
 static void announce(struct stage_call *c, struct run *r)
 {
     struct notifier *nt = c->nt;
     struct claim_message m;
-    if (nt->members.n > CLAIM_ASK_MEMBERS_MAX)
+    if (!asks(nt))
         claims_take(nt->claims, c->now, r->claim, &nt->members, entry_time(r), &m);
-    else
+    else if (!r->announced)
         claims_ask(nt->claims, c->now, r->claim, &nt->members, entry_time(r), &m);
+    else
+        claims_ask_again(nt->claims, r->claim, &nt->members, entry_time(r), &m);
     notify_announce(nt, &m, STR_EMPTY, c->out);
+    r->asked_at = c->now;
+}
+
+static void announce_first(struct stage_call *c, struct run *r)
+{
+    announce(c, r);
     r->announced = true;
     r->asked_late = false;
-    r->announced_at = r->asked_at = c->now;
+    r->announced_at = c->now;
     r->ask_gap_ms = ASK_GAP_FIRST_MS;
+}
+
+static void announce_again(struct stage_call *c, struct run *r)
+{
+    announce(c, r);
+    r->ask_gap_ms = r->ask_gap_ms * 2 < ASK_GAP_MAX_MS ? r->ask_gap_ms * 2 : ASK_GAP_MAX_MS;
 }
 
 /* Who does not answer is waited for as long as a turn is; in a route whose flushes are short, for three quarters of what a flush
  * has. A question that is asked late in a flush may end with it: the next flush asks again, and early enough. */
 static mono_ms answers_bound(const struct stage_call *c, const struct run *r)
 {
-    if (c->nt->members.n > CLAIM_ASK_MEMBERS_MAX)
+    if (!asks(c->nt))
         return mono_add(r->announced_at, CLAIM_NOTICE_MS);
     int64_t most_ms = r->flush->timeout_ms - r->flush->timeout_ms / 4, turn_ms = c->nt->options.peer_timeout_ms;
     return mono_add(r->announced_at, turn_ms < most_ms ? turn_ms : most_ms);
+}
+
+/* When something is to be done about the question again: to ask once more, or to wait no longer. */
+static mono_ms ask_due(const struct stage_call *c, const struct run *r)
+{
+    mono_ms bound = answers_bound(c, r);
+    return asks(c->nt) ? mono_min(bound, mono_add(r->asked_at, r->ask_gap_ms)) : bound;
 }
 
 /* Asks, asks again who may have missed it, and says when the attempt may be made: now, if all have said yes. */
 static mono_ms ask(struct stage_call *c, struct run *r)
 {
     struct notifier *nt = c->nt;
-    bool asks = nt->members.n <= CLAIM_ASK_MEMBERS_MAX;
     if (!r->announced)
-        announce(c, r);
-    else if (asks && claims_agreed(nt->claims, r->claim, &nt->members))
+        announce_first(c, r);
+    else if (asks(nt) && claims_agreed(nt->claims, r->claim, &nt->members))
         return c->now;
-    mono_ms bound = answers_bound(c, r), again = asks ? mono_add(r->asked_at, r->ask_gap_ms) : bound;
-    mono_ms due = mono_min(bound, again);
+    mono_ms due = ask_due(c, r);
     if (mono_before(c->now, due))
         return due;
     if (!r->asked_late && mono_before(mono_add(due, STOPPED_MS), c->now)) {
         r->asked_late = true; /* what the others said meanwhile has not been read */
         r->announced_at = c->now;
-        bound = answers_bound(c, r);
     }
-    if (!mono_before(c->now, bound))
+    if (!mono_before(c->now, answers_bound(c, r)))
         return c->now;
-    struct claim_message m;
-    claims_ask_again(nt->claims, r->claim, &nt->members, entry_time(r), &m);
-    notify_announce(nt, &m, STR_EMPTY, c->out);
-    r->asked_at = c->now;
-    r->ask_gap_ms = r->ask_gap_ms * 2 < ASK_GAP_MAX_MS ? r->ask_gap_ms * 2 : ASK_GAP_MAX_MS;
-    return mono_min(bound, mono_add(c->now, r->ask_gap_ms));
+    announce_again(c, r);
+    return ask_due(c, r);
 }
 
 /* When the run may try, as far as is known now: by its position or its back-off, and by claims. */

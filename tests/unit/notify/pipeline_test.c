@@ -596,6 +596,53 @@ static void question_is_repeated_and_silence_is_waited_for_as_long_as_a_turn(voi
     end(&w);
 }
 
+/* In a large mesh nobody asks: it is said, and 200 ms later done. Who was stopped in between says it again. */
+static void in_a_large_mesh_a_take_is_announced_a_moment_before(void **state)
+{
+    (void)state;
+    struct world w;
+    struct claim_member many[CLAIM_ASK_MEMBERS_MAX + 1];
+    char names[CLAIM_ASK_MEMBERS_MAX + 1][8];
+    begin(&w, 1);
+    for (size_t i = 0; i < CLAIM_ASK_MEMBERS_MAX + 1; i++) {
+        (void)snprintf(names[i], sizeof names[i], "n%03zu", i);
+        many[i] = (struct claim_member){ str_c(names[i]), true, false };
+    }
+    struct claim_members m = { many, CLAIM_ASK_MEMBERS_MAX + 1, 1 };
+    notifier_set_peers(w.nt, w.now, &m, true);
+    flush(&w, put(&w, "A", 3600 * 1000));
+    advance(&w, 15000);
+    assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
+    w.now = mono_add(w.now, 5000);
+    step(&w);
+    assert_int_equal(w.attempts_count, 0);
+    assert_int_equal(w.claims, 2);
+    assert_int_equal(w.last_claim.kind, CLAIM_TAKE);
+    advance(&w, CLAIM_NOTICE_MS);
+    assert_int_equal(w.attempts_count, 1);
+    assert_int_equal(counter_get(&notifier_stats(w.nt)->claims_unanswered), 0);
+    end(&w);
+}
+
+static void who_was_stopped_while_it_asked_waits_for_the_answers_anew(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    peers(&w, 2, 1, true);
+    flush(&w, put(&w, "A", 3600 * 1000));
+    advance(&w, 15000);
+    assert_int_equal(w.last_claim.kind, CLAIM_ASK);
+    w.now = mono_add(w.now, 16000);
+    step(&w);
+    assert_int_equal(w.attempts_count, 0);
+    struct claim_message a = from("a", CLAIM_TAKE, 5); /* is read only now */
+    hear(&w, &a);
+    advance(&w, 10000);
+    assert_int_equal(w.attempts_count, 0);
+    end(&w);
+}
+
 static void of_two_that_ask_at_once_the_later_in_line_yields(void **state)
 {
     (void)state;
@@ -793,6 +840,8 @@ int main(void)
         cmocka_unit_test(peers_are_asked_and_a_peers_failure_passes_the_turn),
         cmocka_unit_test(first_in_line_asks_nobody_where_nobody_has_claimed),
         cmocka_unit_test(question_is_repeated_and_silence_is_waited_for_as_long_as_a_turn),
+        cmocka_unit_test(in_a_large_mesh_a_take_is_announced_a_moment_before),
+        cmocka_unit_test(who_was_stopped_while_it_asked_waits_for_the_answers_anew),
         cmocka_unit_test(of_two_that_ask_at_once_the_later_in_line_yields),
         cmocka_unit_test(who_is_asked_while_it_tries_says_so),
         cmocka_unit_test(who_is_asked_and_knows_that_it_was_said_sends_the_entry),
