@@ -46,6 +46,7 @@ struct replay {
     struct record record;
     uint64_t unknown_samples, unknown_histograms, unknown_exemplars, unknown_tombstones, unknown_metadata, unknown_markers;
     bool wbl;
+    bool lost_chunks;          /* a marker named a chunk that is not there */
     uint64_t *old_refs;        /* replaced by later ones of the same labels */
     size_t old_refs_n, old_refs_capacity;
     uint64_t highest_ref;      /* of anything that was read: none of them is given to a new series */
@@ -392,6 +393,8 @@ static void replay_markers(struct replay *r)
             known = x->ooo_chunks[k].ref == m->chunk_ref;
         if (known)
             raw_samples_deinit(&x->ooo);
+        else
+            r->lost_chunks = true;
     }
 }
 
@@ -558,6 +561,34 @@ static bool replay_wbl(struct replay *r, struct err *err)
     return ok;
 }
 
+/* Logs what is out of order in memory anew and drops the older segments: their markers name chunks that a crash took, and a
+ * chunk that is written from now on may get the same reference. */
+static bool relog_ooo(struct head *h, struct err *err)
+{
+    struct buf record = { 0 };
+    uint32_t segment;
+    uint64_t offset;
+    bool ok = true;
+    wal_position(&h->wbl, &segment, &offset);
+    for (uint32_t slot = 0, n = head_slots(h); ok && slot < n; slot++) {
+        const struct head_series *s = head_at(h, slot);
+        for (size_t i = 0; ok && s->ref && s->extra && i < s->extra->ooo.n; i++) {
+            const struct raw_sample *x = &s->extra->ooo.v[i];
+            buf_reset(&record);
+            record_samples_begin(&record, x->h ? RECORD_HISTOGRAMS : x->fh ? RECORD_FLOAT_HISTOGRAMS : RECORD_SAMPLES, s->ref, x->t);
+            if (x->h || x->fh)
+                record_histogram_item(&record, s->ref, x->t, s->ref, x->t, x->h, x->fh);
+            else
+                record_sample_item(&record, s->ref, x->t, s->ref, x->t, x->v);
+            struct wal_item item = { buf_view(&record), WAL_PLAIN };
+            ok = wal_log(&h->wbl, &item, 1, err);
+        }
+    }
+    ok = ok && wal_cut(&h->wbl, err) && wal_maintain(&h->wbl, err) && wal_truncate(&h->wbl, segment, err);
+    buf_deinit(&record);
+    return ok;
+}
+
 static bool open_logs(struct head *h, struct err *err)
 {
     struct path path = { 0 };
@@ -618,18 +649,21 @@ bool head_replay(struct head *h, int64_t min_valid, struct err *err)
     bool ok = mapper_open(&h->mapper, h->fs, dir, h->o.read_only, err);
     if (!ok)
         h->mapper.fs = NULL;
+    h->opening = true;
     ok = ok && load_chunks(&r, err);
     if (ok)
         head_snapshot_load(h, &r, &loaded, &from);
     ok = ok && replay_wal(&r, loaded ? &from : NULL, err) && replay_wbl(&r, err) && open_logs(h, err);
+    struct err why = { 0 };
+    if (ok && r.lost_chunks && h->has_wbl && !relog_ooo(h, &why))
+        log_warn("Renewing the write-behind log failed", LOG_ERR(&why));
     if (ok) {
         report_unknown(&r);
         settle(&r);
-        h->opening = true;
         head_truncate(h, head_is_empty(h) ? INT64_MIN + 1 : time_load(&h->mint));
         head_collect(h);
-        h->opening = false;
     }
+    h->opening = false;
     found_free(&r);
     mem_free(r.by_ref);
     mem_free(r.old_refs);

@@ -341,7 +341,7 @@ bool series_append_ooo(struct head *h, struct head_series *s, const struct raw_s
     struct series_extra *x = series_extra(s);
     size_t limit = h->o.out_of_order_chunk ? h->o.out_of_order_chunk : OOO_CHUNK_SAMPLES;
     *cut = false;
-    if (x->ooo.n >= limit) {
+    if (x->ooo.n >= limit && !h->opening) { /* at opening the markers in the log decide what is in chunks */
         *cut = true;
         series_map_ooo(h, s, markers);
     }

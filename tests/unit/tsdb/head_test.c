@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "lib/memfs.h"
 #include "tsdb/tsdb.h"
+#include "tsdb/wal/log_int.h"
+#include "tsdb/wal/record_int.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -280,6 +282,87 @@ static void noisy_chunks_survive_growth_and_restart(void **state)
     memfs_free(m);
 }
 
+/* ---- out of order ---- */
+
+static void put_one(struct tsdb *db, int64_t t)
+{
+    struct appender *a;
+    struct err err = { 0 };
+    struct label v[3];
+    char text[16];
+    series_ref ref = 0;
+    struct labels ls = labels_of(v, text, 0, 0);
+    assert_true(storage_appender(tsdb_storage(db), NULL, &a, &err));
+    assert_int_equal(append_sample(a, &ref, &ls, t, 1), APPEND_OK);
+    assert_true(append_commit(a, &err));
+}
+
+static struct tsdb *open_small_chunks(struct memfs *m)
+{
+    struct tsdb *db;
+    struct err err = { 0 };
+    struct tsdb_options o = { .fs = memfs_fs(m), .dir = STR("d"), .block_ms = BLOCK, .out_of_order_ms = BLOCK / 2,
+                              .out_of_order_chunk = 4, .seed = 7 };
+    assert_true(tsdb_open(&o, NOW, &db, &err));
+    return db;
+}
+
+static size_t samples_in(struct tsdb *db)
+{
+    size_t n;
+    digest(db, &n);
+    return n;
+}
+
+static void log_late(struct wal *w, int64_t t)
+{
+    struct buf b = { 0 };
+    struct err err = { 0 };
+    record_samples_begin(&b, RECORD_SAMPLES, 1, t);
+    record_sample_item(&b, 1, t, 1, t, 0);
+    struct wal_item item = { buf_view(&b), WAL_PLAIN };
+    assert_true(wal_log(w, &item, 1, &err));
+    buf_deinit(&b);
+}
+
+static void log_marker(struct wal *w, uint64_t chunk_ref)
+{
+    struct buf b = { 0 };
+    struct err err = { 0 };
+    record_markers_begin(&b);
+    record_marker_item(&b, 1, chunk_ref);
+    struct wal_item item = { buf_view(&b), WAL_PLAIN };
+    assert_true(wal_log(w, &item, 1, &err));
+    buf_deinit(&b);
+}
+
+/* A crash took chunks_head, and chunks that are written after it get the references of those that were lost. */
+static void late_samples_outlive_the_chunks_that_their_log_names(void **state)
+{
+    (void)state;
+    struct memfs *m = memfs_new();
+    struct wal w;
+    struct err err = { 0 };
+    struct tsdb *db = open_small_chunks(m);
+    put_one(db, NOW + 500000);
+    tsdb_close(db);
+    assert_true(wal_open(&w, memfs_fs(m), STR("d/wbl"), NULL, &err));
+    for (int i = 0; i < 4; i++)
+        log_late(&w, NOW + i * 1000);
+    log_marker(&w, UINT64_C(1) << 32 | 1000);
+    log_late(&w, NOW + 4000);
+    log_marker(&w, UINT64_C(1) << 32 | 8); /* where the first chunk of a new file goes */
+    wal_close(&w);
+    for (int i = 0; i < 3; i++) {
+        db = open_small_chunks(m);
+        assert_int_equal(samples_in(db), 6 + i);
+        put_one(db, NOW + 5000 + i * 1000);
+        assert_int_equal(samples_in(db), 7 + i);
+        tsdb_close(db);
+    }
+    memfs_free(m);
+}
+
 int main(void)
 {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -289,6 +372,7 @@ int main(void)
         cmocka_unit_test(readers_see_whole_batches_while_writers_and_maintenance_run),
         cmocka_unit_test(log_reads_back_the_same_with_and_without_helpers),
         cmocka_unit_test(noisy_chunks_survive_growth_and_restart),
+        cmocka_unit_test(late_samples_outlive_the_chunks_that_their_log_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
