@@ -16,9 +16,9 @@
  * C4  At most START_PER_TURN transfers are started per turn of the loop: opening TLS costs milliseconds of CPU.
  * C5  A burst for one host does not open a connection for each call: a host has a window of calls under way, and those
  *     behind it find warm connections. A window that is full is looked at every WINDOW_LOOK_MS while calls wait. It
- *     doubles if nothing came back, or if the last doubling let half as many more come back: so a host that is slow to
- *     answer has thousands of calls under way within a second, and one that is busy is not given more than it can
- *     do. A host without calls is forgotten, its window too. */
+ *     grows fourfold if nothing came back, and doubles if the last growth let half as many more come back: so a host that
+ *     is slow to answer has thousands of calls under way within a fraction of a second, and one that is busy is not given
+ *     more than it can do. A host without calls is forgotten, its window too. */
 #include "io/http_client.h"
 
 #include "base/mem.h"
@@ -453,7 +453,7 @@ static void look_at_windows(void *arg)
     do {
         if (h->active >= h->window && (h->finished == 0 || h->finished >= h->best + h->best / 2)) {
             h->best = h->finished;
-            h->window *= 2;
+            h->window *= h->finished == 0 ? 4 : 2;
         }
         h->finished = 0;
         h = h->next;
