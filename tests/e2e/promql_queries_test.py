@@ -120,7 +120,7 @@ def hostile_queries_end_inside_their_limits():
 def a_slow_query(server, **params):
     """Sends it and leaves the connection open."""
     s = socket.create_connection(("127.0.0.1", server.port))
-    body = urllib.parse.urlencode({"query": "max_over_time(quantile_over_time(0.5, vector(time())[1h:1s])[30d:10s])", "time": BASE, **params})
+    body = urllib.parse.urlencode({"query": "max_over_time(stddev_over_time(vector(time())[1h:1s])[60d:10s])", "time": BASE, **params})
     s.sendall(b"POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
               b"Content-Length: %d\r\n\r\n%s" % (len(body), body.encode()))
     return s
