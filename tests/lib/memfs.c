@@ -834,6 +834,15 @@ uint64_t memfs_bytes(struct memfs *m)
     return v;
 }
 
+/* The names of now become those that last. */
+static void settle_names(struct memfs *m)
+{
+    names_deinit(&m->durable);
+    m->durable = (struct names){ 0 };
+    for (size_t i = 0; i < m->now.count; i++)
+        names_set(&m->durable, buf_view(&m->now.list[i].path), m->now.list[i].node);
+}
+
 void memfs_crash(struct memfs *m, struct rng *rng)
 {
     lock_take(&m->lock);
@@ -846,9 +855,13 @@ void memfs_crash(struct memfs *m, struct rng *rng)
     names_deinit(&m->now);
     m->now = (struct names){ 0 };
     for (size_t i = 0; i < m->durable.count; i++) {
+        struct str path = buf_view(&m->durable.list[i].path);
+        if (!is_dir(m, parent_of(path))) /* a folder comes before what is in it; what was in a lost one is lost */
+            continue;
         node_crash(m->durable.list[i].node, rng);
-        names_set(&m->now, buf_view(&m->durable.list[i].path), m->durable.list[i].node);
+        names_set(&m->now, path, m->durable.list[i].node);
     }
+    settle_names(m);
     lock_give(&m->lock);
 }
 
@@ -856,12 +869,9 @@ void memfs_write_back(struct memfs *m)
 {
     lock_take(&m->lock);
     forget_changes(m);
-    names_deinit(&m->durable);
-    m->durable = (struct names){ 0 };
-    for (size_t i = 0; i < m->now.count; i++) {
+    for (size_t i = 0; i < m->now.count; i++)
         node_settle(m->now.list[i].node);
-        names_set(&m->durable, buf_view(&m->now.list[i].path), m->now.list[i].node);
-    }
+    settle_names(m);
     lock_give(&m->lock);
 }
 
