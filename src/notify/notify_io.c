@@ -247,6 +247,20 @@ static void unlink_waiting(struct line *l, struct running *r)
     r->prev = r->next = NULL;
 }
 
+/* The other replicas take an attempt to be over after CLAIM_BOUND_MS: one that has stood here for a quarter of it, behind
+ * thousands for a slow receiver, is not begun any more. */
+static bool is_late(const struct running *r)
+{
+    return r->a.begin_by.ms != 0 && mono_before(r->a.begin_by, clock_mono());
+}
+
+static void give_back(struct running *r)
+{
+    struct send_error why = { .reason = SEND_REASON_OTHER };
+    err_set(&why.err, ERR_LIMIT, "stood in line for too long behind other notifications");
+    answer(r, SEND_RETRY, &why);
+}
+
 /* Begins those whose turn it is. An attempt may be over before begin() returns: the loop, not the stack, takes the next. */
 static void move_line(struct notify_io *io, struct line *l)
 {
@@ -255,6 +269,10 @@ static void move_line(struct notify_io *io, struct line *l)
     l->moving = true;
     while (l->head && l->ready < READY_MAX) {
         struct running *r = l->head;
+        if (is_late(r)) {
+            give_back(r);
+            continue;
+        }
         unlink_waiting(l, r);
         l->ready++;
         begin(r);

@@ -78,6 +78,7 @@ struct notify_attempt {
     const struct notify_receiver *receiver;
     const struct notify_integration *integration;
     mono_ms deadline;
+    mono_ms begin_by; /* one that still stands in line then is given back unsent: its turn among the replicas ends; 0: none */
     uint32_t number; /* from 1, within this flush */
 };
 enum notify_notice_kind {

@@ -554,6 +554,7 @@ static enum stage_result stage_send(struct stage_call *c, struct run *r)
         .receiver = f->receiver,
         .integration = r->integration,
         .deadline = f->deadline,
+        .begin_by = nt->alone ? (mono_ms){ 0 } : mono_add(c->now, CLAIM_BOUND_MS / 4),
         .number = r->attempts,
     };
     return STAGE_WAIT; /* for notifier_result() */

@@ -222,6 +222,32 @@ static void attempts_end_at_their_deadline(void **state)
     close(listener);
 }
 
+/* Its turn among the replicas would be over before it is. */
+static void attempt_that_stood_in_line_for_too_long_is_given_back_unsent(void **state)
+{
+    struct world w;
+    uint16_t port;
+    int listener = listen_any(&port);
+    (void)state;
+    begin(&w, RECEIVER_WEBHOOK, "url: http://", port, "/\n");
+    notify_io_attempt(w.io, &(struct notify_attempt){ .id = 1, .n = notification_retain(w.d.n),
+                                                      .receivers = notify_receivers_retain(&w.receivers),
+                                                      .integration = &w.integration, .deadline = never,
+                                                      .begin_by = { clock_mono().ms - 1 } });
+    wait_result(&w, 1);
+    assert_int_equal(w.outcomes[1].verdict, SEND_RETRY);
+    assert_true(str_starts(str_c(w.outcomes[1].error), STR("stood in line")));
+    notify_io_attempt(w.io, &(struct notify_attempt){ .id = 2, .n = notification_retain(w.d.n),
+                                                      .receivers = notify_receivers_retain(&w.receivers),
+                                                      .integration = &w.integration,
+                                                      .deadline = { clock_mono().ms + 100 },
+                                                      .begin_by = { clock_mono().ms + 60000 } });
+    wait_result(&w, 2);
+    assert_true(str_contains(str_c(w.outcomes[2].error), STR("context deadline exceeded"))); /* it was begun */
+    end(&w);
+    close(listener);
+}
+
 static void secrets_of_urls_stay_secret(void **state)
 {
     struct world w;
@@ -327,6 +353,7 @@ int main(void)
         cmocka_unit_test(what_is_sent_is_answered_once),
         cmocka_unit_test(who_is_silent_delays_nobody_else),
         cmocka_unit_test(attempts_end_at_their_deadline),
+        cmocka_unit_test(attempt_that_stood_in_line_for_too_long_is_given_back_unsent),
         cmocka_unit_test(secrets_of_urls_stay_secret),
         cmocka_unit_test(tokens_serve_many_attempts),
         cmocka_unit_test(mail_goes_by_smtp),
