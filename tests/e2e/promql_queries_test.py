@@ -60,7 +60,7 @@ def hostile():
     yield "a huge number", "query", {"query": "9" * 900000}, {200, 400}
     yield "a huge string", "query", {"query": '"' + "a" * 900000 + '"'}, {200, 400}
     yield "a text over the limit", "query", {"query": "x" * 2000000}, {400, 413}
-    yield "a long list of labels", "query", {"query": "sum by (" + ",".join(f"l{i}" for i in range(50000)) + ") (x)"}, {200, 400}
+    yield "a long list of labels", "query", {"query": "sum by (" + ",".join(f"l{i}" for i in range(10000)) + ") (x)"}, {200, 400}
     yield "many matchers", "query", {"query": "x{" + ",".join(f'l{i}=~".*"' for i in range(2000)) + "}"}, {200, 400, 422}
     yield "a regex that explodes", "query", {"query": 'x{i=~"((((a{1,100}){1,100}){1,100}){1,100})"}'}, {400}
     yield "a regex that backtracks", "query", {"query": 'x{i=~"(a*)*(a*)*(a|aa)+b"}'}, {200}
@@ -75,12 +75,12 @@ def hostile():
     yield "samples over the limit", "query", {"query": "sum_over_time((x)[10d:1s])", "time": BASE + 86400}, {422}
     yield "a range of all time", "query", {"query": "sum_over_time(x[290y])"}, {200, 400, 422}
     yield "an offset of all time", "query", {"query": "x offset 290y"}, {200, 400, 422}
-    yield "a pad of labels", "query", {"query": 'label_replace(x, "y", "' + "$1" * 4000 + '", "i", "(.*)")'}, {200, 422}
+    yield "a pad of labels", "query", {"query": 'label_replace(x, "y", "' + "$1" * 1000 + '", "i", "(.*)")'}, {200, 422}
     yield "a join of a join of labels", "query", {"query": 'count(label_join(x, "y", "' + "s" * 9000 + '", ' + ", ".join(['"i"'] * 200) + "))"}, {200, 422}
 
 
 def hostile_queries_end_inside_their_limits():
-    series = 100000
+    series = 100000 if OPT.long else 20000
     data = blocks(["# TYPE x gauge\n"] + [f'x{{i="n{i}"}} {i} {BASE}\n' for i in range(series)])
     server = Store(data, extra=["--query.timeout=60s"])
     server.ask("query", query="count(x)", time=BASE)
