@@ -4,8 +4,8 @@ The sink is a process of its own with one thread that answers whatever is comple
 import json
 import multiprocessing
 import os
+import resource
 import select
-import shutil
 import socket
 import statistics
 import subprocess
@@ -29,6 +29,23 @@ receivers:
 - name: slow
   webhook_configs: [{url: "http://127.0.0.1:%d/hook", send_resolved: false}]
 """
+
+DEFAULT_TEMPLATES = "/usr/share/prometheus/alertmanager/default.tmpl"
+ROUNDS = 200 # squared: how often a text is rendered
+LABELS = {"alertname": "HighCPU", "job": "node", "severity": "critical"}
+RENDERED = {
+    "receiver": "team-x", "status": "firing", "externalURL": "http://am.example:9093", "groupLabels": {"alertname": "HighCPU"},
+    "commonLabels": LABELS, "commonAnnotations": {f"a{i}": "x" for i in range(ROUNDS)},
+    "alerts": [{"status": "firing", "labels": {**LABELS, "instance": f"web-{i}:9100"}, "annotations": {"summary": "CPU is high"},
+                "startsAt": "2024-01-02T03:04:05Z", "endsAt": "0001-01-01T00:00:00Z",
+                "generatorURL": "http://prom.example/graph?g0.expr=up"} for i in range(2)],
+}
+SLACK = ("title", "titlelink", "pretext", "text", "fallback", "callbackid", "footer", "username", "iconemoji", "iconurl")
+TEMPLATES = [
+    ("slack.default.title", '{{ template "slack.default.title" $ }}'),
+    ("all fields of Slack", "".join('{{ template "slack.default.%s" $ }}' % name for name in SLACK)),
+    ("list of alerts", '{{ template "__text_alert_list" $.Alerts }}'),
+]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -140,19 +157,22 @@ def measure(binary, kind, groups):
     return {"late": statistics.median(late), "cpu": cpu, "peak": peak, "opened": opened, "slow": slow_took, "took": took}
 
 
-def rendering(opt):
-    """Nanoseconds of CPU by name: Go's engine (None where there is no Go), and ours. The engines alone: nothing is parsed."""
-    def lines(argv, **more):
-        out = subprocess.run(argv, check=True, capture_output=True, text=True, **more).stdout
-        return {name: float(ns) for name, _, ns in (line.rpartition(" ") for line in out.splitlines())}
-    subprocess.run(["cmake", "--build", opt.bin, "--target", "bench_template_render"], check=True, stdout=subprocess.DEVNULL)
-    own = {k.strip(): v for k, v in lines([os.path.join(opt.bin, "bench", "bench_template_render")]).items()}
-    go = shutil.which("go", path=os.environ.get("PATH", "") + ":/usr/local/go/bin")
-    if not go:
-        return None, own
-    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "template_go")
-    found = lines([go, "run", ".", "/usr/share/prometheus/alertmanager"], cwd=folder, env={**os.environ, "GOMAXPROCS": "1", "GOFLAGS": "-mod=mod"})
-    return {k.strip(): v for k, v in found.items()}, own
+def rendering(argv, folder, body):
+    """CPU of one rendering of `body` by a command line, in microseconds: of ROUNDS of them in one run, without what the run costs."""
+    data = os.path.join(folder, "data.json")
+    with open(data, "w", encoding="utf-8") as f:
+        json.dump(RENDERED, f)
+
+    def cpu(text):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(argv + ["template", "render", "--template.glob=" + DEFAULT_TEMPLATES, "--template.data=" + data,
+                               "--template.text=" + text], check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    loop = "{{ range $.CommonAnnotations }}{{ range $.CommonAnnotations }}%s{{ end }}{{ end }}"
+    full, empty = (min(cpu(loop % inner) for _ in range(3)) for inner in (body, ""))
+    return (full - empty) / ROUNDS ** 2 * 1e6
 
 
 def run(opt):
@@ -165,6 +185,7 @@ def run(opt):
         ("webhook after its group is due", peer["late"], own["late"], "ms", False, "<= 1 ms"),
         (f"{groups // 5} groups to a sink that takes 0.5 s each", peer["slow"], own["slow"], "s", False, "<= group_wait + 2 s"),
     ])
-    go, engine = rendering(opt)
-    show("rendering of the default templates: Go's engine " + ("" if go else "(no `go` here) ") + "and tocsin's",
-         [(name, go[name] / 1000 if go else float("nan"), ns / 1000, "us", False, ">= 10x") for name, ns in engine.items()])
+    with tempfile.TemporaryDirectory() as folder:
+        show("one rendering of Debian's default templates, by amtool and by tocsinctl", [
+            (name, *(rendering([program], folder, body) for program in ("amtool", os.path.join(opt.bin, "tocsinctl"))), "us", False, ">= 10x")
+            for name, body in TEMPLATES])

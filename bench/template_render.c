@@ -1,5 +1,5 @@
 /* template_render [NAME]: what a rendering of a default Slack notification, and of an email's HTML, costs: nanoseconds of CPU, so that a busy machine
- * tells the same as a quiet one. template_go/ does the same with Go's engine; ./dev bench notify runs both. */
+ * tells the same as a quiet one. For profiles; ./dev bench notify has the comparison. */
 #include "notify/default_templates.h"
 #include "notify/render_data.h"
 

@@ -1,3 +1,0 @@
-module tocsin/bench/template_go
-
-go 1.19
