@@ -11,6 +11,7 @@ import threading
 
 from harness import Skip
 
+NAMES = "/run/netns"
 CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -70,11 +71,14 @@ class Network:
             ip("netns", "del", space, check=False)
         ip("link", "del", self.bridge, check=False)
         self.spaces = []
+        # ip mounts the folder over itself for the first namespace and leaves it so: a chroot could not be removed.
+        if os.path.isdir(NAMES) and not os.listdir(NAMES):
+            _libc.umount(os.fsencode(NAMES))
 
 
 def enter(space):
     """For preexec: into the network namespace."""
-    with open(f"/run/netns/{space}", "rb") as f:
+    with open(f"{NAMES}/{space}", "rb") as f:
         if _libc.setns(f.fileno(), CLONE_NEWNET):
             os._exit(90)
 
@@ -82,7 +86,7 @@ def enter(space):
 def _nothing_is_shared():
     """But where ip keeps the names of namespaces."""
     with open("/proc/1/mountinfo", encoding="utf-8") as f:
-        return not any(" shared:" in line and "/run/netns" not in line.split()[4] for line in f)
+        return not any(" shared:" in line and NAMES not in line.split()[4] for line in f)
 
 
 def own_mounts():
