@@ -80,18 +80,18 @@ static bool list_files(struct mapper *m, struct err *err)
     return ok;
 }
 
-/* A last file that was begun and has no whole header, or no magic number yet, is removed: nothing can be in it. */
+/* A last file that was begun and not filled is removed. */
 static bool drop_unbegun(struct mapper *m, struct err *err)
 {
     struct path path = { 0 };
-    uint8_t head[HEAD_HEADER_BYTES] = { 0 };
+    uint8_t magic[4] = { 0 };
     size_t got = 0;
     if (m->files_count == 0)
         return true;
     struct mapper_file *last = m->files[m->files_count - 1];
     ASSERT(!m->read_only);
-    bool ok = m->fs->read(m->fs, last->file, 0, head, sizeof head, &got, err);
-    if (ok && (got < sizeof head || get_be32(head) == 0)) {
+    bool ok = m->fs->read(m->fs, last->file, 0, magic, sizeof magic, &got, err);
+    if (ok && (got < sizeof magic || get_be32(magic) == 0)) {
         m->files_count--;
         ok = m->fs->remove(m->fs, file_path(&path, m, last->number), err);
         file_free(m, last);

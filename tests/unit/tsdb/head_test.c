@@ -363,35 +363,6 @@ static void late_samples_outlive_the_chunks_that_their_log_names(void **state)
     memfs_free(m);
 }
 
-/* ---- chunks on disk ---- */
-
-static void write_file(struct memfs *m, struct str path, const void *p, size_t n)
-{
-    struct fs *fs = memfs_fs(m);
-    struct fs_file *f;
-    struct err err = { 0 };
-    assert_true(fs->mkdir(fs, STR("d"), &err) && fs->mkdir(fs, STR("d/chunks_head"), &err));
-    assert_true(fs->open(fs, path, FS_WRITE | FS_CREATE | FS_TRUNCATE, &f, &err));
-    assert_true(fs->write(fs, f, 0, p, n, &err));
-    fs->close(fs, f);
-}
-
-/* A crash can cut the eight bytes of a new file's header anywhere. */
-static void a_file_of_chunks_with_a_torn_header_is_begun_again(void **state)
-{
-    (void)state;
-    static const uint8_t head[8] = { 0x01, 0x30, 0xBC, 0x91, 1, 0, 0, 0 };
-    for (size_t n = 0; n <= sizeof head; n++) {
-        struct memfs *m = memfs_new();
-        write_file(m, STR("d/chunks_head/000001"), head, n);
-        struct tsdb *db = open_db(m, 0);
-        put_one(db, NOW);
-        assert_int_equal(samples_in(db), 1);
-        tsdb_close(db);
-        memfs_free(m);
-    }
-}
-
 int main(void)
 {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -402,7 +373,6 @@ int main(void)
         cmocka_unit_test(log_reads_back_the_same_with_and_without_helpers),
         cmocka_unit_test(noisy_chunks_survive_growth_and_restart),
         cmocka_unit_test(late_samples_outlive_the_chunks_that_their_log_names),
-        cmocka_unit_test(a_file_of_chunks_with_a_torn_header_is_begun_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
