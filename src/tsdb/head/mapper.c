@@ -3,7 +3,8 @@
  * M1  A file is one of: finished (mapped when first read), or the last one, open for appending, whose tail is in
  *     `pending` and whose written part is read with read(2).
  * M2  An old file is never appended to: after a start the first chunk begins a new file. A file is synced before the next
- *     one exists, and its header before anything else, because a start refuses files that are short and not the last.
+ *     one exists. It gets its name when its header is on disk, because a start refuses files whose header is torn; until
+ *     then it is <number>.tmp, which a start removes here and passes over in Prometheus.
  * M3  References are file number << 32 | offset and stay valid until the file is dropped by truncation.
  * M4  Dropped files are unlinked at once and closed when no reader can hold a reference. */
 #include "tsdb/head/mapper_int.h"
@@ -56,6 +57,12 @@ static int by_number(const void *x, const void *y)
     return (*a)->number < (*b)->number ? -1 : (*a)->number > (*b)->number;
 }
 
+static bool is_unbegun(struct str name)
+{
+    uint32_t number;
+    return str_ends(name, STR(SUFFIX_TMP)) && name_number(str_sub(name, 0, name.n - strlen(SUFFIX_TMP)), &number);
+}
+
 static bool list_files(struct mapper *m, struct err *err)
 {
     struct buf names = { 0 };
@@ -64,13 +71,15 @@ static bool list_files(struct mapper *m, struct err *err)
     uint32_t number;
     bool ok = m->fs->list(m->fs, buf_view(&m->dir.text), &names, err);
     for (rest = buf_view(&names); ok && names_next(&rest, &name);) {
+        struct str p = path_set(&path, "%.*s/%.*s", STR_ARG(buf_view(&m->dir.text)), STR_ARG(name));
+        if (!m->read_only && is_unbegun(name))
+            ok = m->fs->remove(m->fs, p, err);
         if (!name_number(name, &number))
             continue;
         struct mapper_file *f = MEM_NEW(struct mapper_file);
         f->number = number;
         f->finished = f->synced = true;
         files_push(m, f);
-        struct str p = path_set(&path, "%.*s/%.*s", STR_ARG(buf_view(&m->dir.text)), STR_ARG(name));
         ok = m->fs->open(m->fs, p, FS_READ, &f->file, err) && m->fs->size(m->fs, f->file, &f->size, err);
     }
     if (m->files_count)
@@ -256,36 +265,42 @@ static uint32_t next_number(const struct mapper *m)
     return last + 1;
 }
 
-static bool begin_file(struct mapper *m, struct str path, struct fs_file **file, struct err *err)
+/* The file with its header, by its name on disk; all of that or nothing. */
+static bool begin_file(struct mapper *m, uint32_t number, struct fs_file **file, struct err *err)
 {
+    struct path path = { 0 }, tmp = { 0 };
     uint8_t head[HEAD_HEADER_BYTES] = { 0 };
     struct err ignored;
+    struct fs *fs = m->fs;
+    struct str final = file_path(&path, m, number);
+    struct str unbegun = path_set(&tmp, "%.*s" SUFFIX_TMP, STR_ARG(final));
     put_be32(head, HEAD_MAGIC);
     head[4] = HEAD_VERSION;
-    if (!m->fs->open(m->fs, path, FS_READ | FS_WRITE | FS_CREATE | FS_TRUNCATE, file, err))
-        return false;
-    if (m->fs->write(m->fs, *file, 0, head, sizeof head, err) && m->fs->sync(m->fs, *file, err))
-        return true;
-    m->fs->close(m->fs, *file);
     *file = NULL;
-    if (!m->fs->remove(m->fs, path, &ignored)) {
-        /* Without a whole header it is removed at the next opening. */
+    bool ok = fs->open(fs, unbegun, FS_READ | FS_WRITE | FS_CREATE | FS_TRUNCATE, file, err) &&
+              fs->write(fs, *file, 0, head, sizeof head, err) && fs->sync(fs, *file, err) &&
+              fs->rename(fs, unbegun, final, err) && fs->sync_dir(fs, buf_view(&m->dir.text), err);
+    if (!ok && *file) {
+        fs->close(fs, *file);
+        *file = NULL;
+        if (!fs->remove(fs, unbegun, &ignored) && !fs->remove(fs, final, &ignored)) {
+            /* By its first name it is removed at the next opening; by its last it is whole. */
+        }
     }
-    return false;
+    path_deinit(&path);
+    path_deinit(&tmp);
+    return ok;
 }
 
 /* Finishes the open file and begins the next; false: the disk does not take it, the open file goes on. */
 static bool cut(struct mapper *m, struct err *err)
 {
-    struct path path = { 0 };
     struct mapper_file *old = open_file(m), *f;
     uint32_t number = next_number(m);
     struct fs_file *file;
     if (m->read_only || !flush(m, err) || (old && !old->synced && !m->fs->sync(m->fs, old->file, err)))
         return false;
-    bool ok = begin_file(m, file_path(&path, m, number), &file, err);
-    path_deinit(&path);
-    if (!ok)
+    if (!begin_file(m, number, &file, err))
         return false;
     if (old)
         old->finished = old->synced = true;
@@ -331,21 +346,13 @@ uint64_t mapper_write(struct mapper *m, const struct mapped_chunk *c, struct str
     return ref;
 }
 
-static bool make_file(struct mapper *m, struct mapper_file *f, struct err *err)
-{
-    struct path path = { 0 };
-    bool ok = f->file || begin_file(m, file_path(&path, m, f->number), &f->file, err);
-    path_deinit(&path);
-    return ok;
-}
-
 bool mapper_flush(struct mapper *m, struct err *err)
 {
     if (m->read_only)
         return true;
     lock_take(&m->lock);
     struct mapper_file *f = open_file(m);
-    bool ok = !f || (make_file(m, f, err) && flush(m, err));
+    bool ok = !f || ((f->file || begin_file(m, f->number, &f->file, err)) && flush(m, err));
     for (size_t i = 0; i < m->files_count; i++) {
         struct mapper_file *k = m->files[i];
         struct err ignored;

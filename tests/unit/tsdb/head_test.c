@@ -363,6 +363,66 @@ static void late_samples_outlive_the_chunks_that_their_log_names(void **state)
     memfs_free(m);
 }
 
+/* ---- chunks on disk ---- */
+
+static void fill_a_chunk(struct memfs *m)
+{
+    struct tsdb_options o = { .fs = memfs_fs(m), .dir = STR("d"), .seed = 7 };
+    struct tsdb *db;
+    struct err err = { 0 };
+    if (!tsdb_open(&o, NOW, &db, &err))
+        return;
+    for (int i = 0; i < 260; i++) {
+        struct appender *a;
+        struct label v[3];
+        char text[16];
+        struct labels ls = labels_of(v, text, 0, 0);
+        series_ref ref = 0;
+        if (!storage_appender(tsdb_storage(db), NULL, &a, &err))
+            break;
+        if (append_sample(a, &ref, &ls, NOW + i * 1000, i) != APPEND_OK || !append_commit(a, &err))
+            break;
+    }
+    tsdb_close(db);
+}
+
+static bool has_unbegun(struct memfs *m)
+{
+    struct buf names = { 0 };
+    struct err err = { 0 };
+    bool found = memfs_fs(m)->list(memfs_fs(m), STR("d/chunks_head"), &names, &err) &&
+                 str_find(buf_view(&names), STR(".tmp")) != STR_NPOS;
+    buf_deinit(&names);
+    return found;
+}
+
+/* Power goes at every change of files, with every kind of leftover: no file of chunks is there without its whole header, and
+ * what was not one yet is cleaned away. */
+static void a_power_cut_leaves_no_torn_file_of_chunks(void **state)
+{
+    (void)state;
+    struct memfs *m = memfs_new();
+    uint64_t left_over = 0;
+    fill_a_chunk(m);
+    uint64_t changes = memfs_ops(m);
+    memfs_free(m);
+    for (uint64_t at = 1; at <= changes; at++) {
+        for (uint64_t seed = 1; seed <= 12; seed++) {
+            struct rng rng;
+            rng_seed(&rng, seed);
+            m = memfs_new();
+            memfs_set_faults(m, &(struct memfs_faults){ .stop_after_ops = at });
+            fill_a_chunk(m);
+            memfs_crash(m, &rng);
+            left_over += has_unbegun(m);
+            tsdb_close(open_db(m, 0));
+            assert_false(has_unbegun(m));
+            memfs_free(m);
+        }
+    }
+    assert_true(left_over > 0);
+}
+
 int main(void)
 {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -373,6 +433,7 @@ int main(void)
         cmocka_unit_test(log_reads_back_the_same_with_and_without_helpers),
         cmocka_unit_test(noisy_chunks_survive_growth_and_restart),
         cmocka_unit_test(late_samples_outlive_the_chunks_that_their_log_names),
+        cmocka_unit_test(a_power_cut_leaves_no_torn_file_of_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
