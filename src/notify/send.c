@@ -232,6 +232,27 @@ void send_post_json(struct send_attempt *at, struct send_request *next, struct s
     send_header(next, STR("Content-Type"), STR("application/json"));
 }
 
+enum send_verdict send_hook_step(struct send_attempt *at, const struct send_response *res, struct send_request *next,
+                                 struct send_error *why, const struct send_hook *hook)
+{
+    struct err err = { 0 };
+    if (res && !res->arrived)
+        return send_no_answer(res, why, NULL, 0);
+    if (res)
+        return send_check_status(res, 0, res->body, why);
+    struct send_render r;
+    struct str url = hook->url;
+    send_render_init(&r, at, 0);
+    struct str body = hook->build_body(at, &r);
+    if (r.failed)
+        return send_template_failed(why, &r, "");
+    if (url.n == 0 && !send_read_file(at, hook->url_file, true, &url, &err))
+        return send_fail(why, SEND_REASON_OTHER, "read webhook_url_file: %s", err.text);
+    send_post_json(at, next, url, body);
+    next->secret_url = true;
+    return SEND_REQUEST;
+}
+
 /* ---- verdicts ---- */
 
 static enum send_verdict end(struct send_error *why, enum send_verdict verdict, enum send_reason reason,
@@ -304,6 +325,24 @@ enum send_verdict send_check_status(const struct send_response *res, int retry_c
     err_set(&why->err, ERR_INVALID, detail.n ? "unexpected status code %d: %.*s" : "unexpected status code %d%.*s",
             res->status, STR_ARG(detail));
     return retry ? SEND_RETRY : SEND_FAIL;
+}
+
+enum send_verdict send_unreadable_json(struct send_error *why, struct str body, const struct err *err)
+{
+    struct buf q = { .limit_bytes = 512 };
+    go_quote(&q, str_sub(body, 0, 400));
+    send_retry(why, SEND_REASON_CLIENT, "could not unmarshal JSON response %.*s: %s", STR_ARG(buf_view(&q)), err->text);
+    buf_deinit(&q);
+    return SEND_RETRY;
+}
+
+enum send_verdict send_name_channel(struct send_error *why, struct str channel, enum send_verdict verdict)
+{
+    struct buf b = { .limit_bytes = 256 };
+    go_quote(&b, channel);
+    err_wrap(&why->err, "channel %.*s", STR_ARG(buf_view(&b)));
+    buf_deinit(&b);
+    return verdict;
 }
 
 struct str send_response_header(const struct send_response *res, struct str name)

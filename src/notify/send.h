@@ -73,6 +73,15 @@ void send_data_members(struct json_writer *w, const struct send_render *r, const
 void send_post_json(struct send_attempt *at, struct send_request *next, struct str url, struct str body);
 void send_header(struct send_request *next, struct str name, struct str value);
 
+/* step() of the rows that POST one JSON body to a URL which is itself the secret, inline or (url empty) in a file that is
+ * read at each attempt. The body is built from a render over all alerts, before the file is read. */
+struct send_hook {
+    struct str url, url_file;
+    struct str (*build_body)(struct send_attempt *at, struct send_render *r);
+};
+enum send_verdict send_hook_step(struct send_attempt *at, const struct send_response *res, struct send_request *next,
+                                 struct send_error *why, const struct send_hook *hook);
+
 /* ---- Verdicts ---- */
 
 enum send_verdict send_fail(struct send_error *why, enum send_reason reason, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -89,6 +98,10 @@ enum send_verdict send_no_answer(const struct send_response *res, struct send_er
 enum send_verdict send_check_status(const struct send_response *res, int retry_code, struct str detail,
                                     struct send_error *why);
 struct str send_response_header(const struct send_response *res, struct str name); /* empty if absent */
+/* A 2xx whose body (quoted, cut) is not the JSON that the service promises: retried. */
+enum send_verdict send_unreadable_json(struct send_error *why, struct str body, const struct err *err);
+/* Puts `channel "NAME": ` before the error and gives the verdict back. */
+enum send_verdict send_name_channel(struct send_error *why, struct str channel, enum send_verdict verdict);
 
 /* ---- Memory between attempts ---- */
 

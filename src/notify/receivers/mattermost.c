@@ -1,7 +1,6 @@
 /* Mattermost: an incoming webhook with the flat fields as the single attachment, or a list of attachments under a text. */
 #include "notify/receivers/mattermost_config.h"
 
-#include "base/utf8.h"
 #include "notify/receivers/rows.h"
 #include "notify/send.h"
 
@@ -120,13 +119,7 @@ static enum send_verdict judge(struct send_attempt *at, const struct send_respon
 {
     const struct memory *m = at->memory;
     enum send_verdict verdict = send_check_status(res, 0, res->body, why);
-    if (verdict == SEND_DONE)
-        return verdict;
-    struct buf b = { .limit_bytes = 256 };
-    go_quote(&b, m->channel);
-    err_wrap(&why->err, "channel %.*s", STR_ARG(buf_view(&b)));
-    buf_deinit(&b);
-    return verdict;
+    return verdict == SEND_DONE ? verdict : send_name_channel(why, m->channel, verdict);
 }
 
 static enum send_verdict step(struct send_attempt *at, const struct send_response *res, struct send_request *next,

@@ -51,8 +51,9 @@ static void card(struct json_writer *w, struct str title, struct str text, struc
     jw_object_end(w);
 }
 
-static struct str build_body(struct send_attempt *at, const struct msteamsv2_config *c, struct send_render *r)
+static struct str build_body(struct send_attempt *at, struct send_render *r)
 {
+    const struct msteamsv2_config *c = at->config;
     struct send_body b;
     struct json_writer *w = &b.json;
     struct str title = send_text(r, c->title), text = send_text(r, c->text);
@@ -77,22 +78,8 @@ static enum send_verdict step(struct send_attempt *at, const struct send_respons
                               struct send_error *why)
 {
     const struct msteamsv2_config *c = at->config;
-    struct err err = { 0 };
-    if (res && !res->arrived)
-        return send_no_answer(res, why, NULL, 0);
-    if (res)
-        return send_check_status(res, 0, res->body, why);
-    struct send_render r;
-    struct str url = c->webhook_url;
-    send_render_init(&r, at, 0);
-    struct str body = build_body(at, c, &r);
-    if (r.failed)
-        return send_template_failed(why, &r, "");
-    if (url.n == 0 && !send_read_file(at, c->webhook_url_file, true, &url, &err))
-        return send_fail(why, SEND_REASON_OTHER, "read webhook_url_file: %s", err.text);
-    send_post_json(at, next, url, body);
-    next->secret_url = true;
-    return SEND_REQUEST;
+    const struct send_hook hook = { c->webhook_url, c->webhook_url_file, build_body };
+    return send_hook_step(at, res, next, why, &hook);
 }
 
 const struct receiver_row msteamsv2_row = { RECEIVER_ROW(RECEIVER_MSTEAMSV2, msteamsv2, true), .step = step };

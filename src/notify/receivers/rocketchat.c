@@ -1,7 +1,6 @@
 /* Rocket.Chat: one attachment by chat.postMessage. */
 #include "notify/receivers/rocketchat_config.h"
 
-#include "base/utf8.h"
 #include "json/reader.h"
 #include "notify/receivers/rows.h"
 #include "notify/send.h"
@@ -81,25 +80,16 @@ static struct str build_body(struct send_attempt *at, const struct rocketchat_co
     return send_body_finish(&b, at->arena);
 }
 
-static enum send_verdict with_channel(struct send_attempt *at, struct send_error *why, enum send_verdict verdict)
-{
-    const struct memory *m = at->memory;
-    struct buf b = { .limit_bytes = 256 };
-    go_quote(&b, m->channel);
-    err_wrap(&why->err, "channel %.*s", STR_ARG(buf_view(&b)));
-    buf_deinit(&b);
-    return verdict;
-}
-
 static enum send_verdict judge(struct send_attempt *at, const struct send_response *res, struct send_error *why)
 {
+    const struct memory *m = at->memory;
     struct json_reader r;
     struct str key, error = STR_EMPTY;
     struct err err = { 0 };
     bool done = false;
     enum send_verdict verdict = send_check_status(res, 0, res->body, why);
     if (verdict != SEND_DONE)
-        return with_channel(at, why, verdict);
+        return send_name_channel(why, m->channel, verdict);
     json_reader_init(&r, res->body, at->arena);
     bool ok = jr_object(&r);
     while (ok && jr_member(&r, &key)) {
@@ -110,17 +100,12 @@ static enum send_verdict judge(struct send_attempt *at, const struct send_respon
         else
             ok = jr_skip(&r);
     }
-    if (!jr_finish(&r, &err)) {
-        struct buf q = { .limit_bytes = 512 };
-        go_quote(&q, str_sub(res->body, 0, 400));
-        send_retry(why, SEND_REASON_CLIENT, "could not unmarshal JSON response %.*s: %s", STR_ARG(buf_view(&q)), err.text);
-        buf_deinit(&q);
-        return with_channel(at, why, SEND_RETRY);
-    }
+    if (!jr_finish(&r, &err))
+        return send_name_channel(why, m->channel, send_unreadable_json(why, res->body, &err));
     if (done)
         return SEND_DONE;
     send_fail(why, SEND_REASON_CLIENT, "error response from Rocketchat: %.*s", STR_ARG(error));
-    return with_channel(at, why, SEND_FAIL);
+    return send_name_channel(why, m->channel, SEND_FAIL);
 }
 
 /* Upstream reads them with the configuration. */

@@ -4,7 +4,6 @@
  * message goes out. So fields are rendered in upstream's order (render_all), which is not the order of the JSON. */
 #include "notify/receivers/slack_config.h"
 
-#include "base/utf8.h"
 #include "json/reader.h"
 #include "notify/receivers/rows.h"
 #include "notify/send.h"
@@ -179,20 +178,10 @@ static struct str build_body(struct send_attempt *at, const struct slack_config 
 
 /* ---- the answer ---- */
 
-/* "channel "c": " before the error. */
-static enum send_verdict with_channel(struct send_attempt *at, struct send_error *why, enum send_verdict verdict)
-{
-    const struct memory *m = at->memory;
-    struct buf b = { .limit_bytes = 256 };
-    go_quote(&b, m->channel);
-    err_wrap(&why->err, "channel %.*s", STR_ARG(buf_view(&b)));
-    buf_deinit(&b);
-    return verdict;
-}
-
 static enum send_verdict judge_json(struct send_attempt *at, const struct send_response *res, struct send_error *why)
 {
     const struct slack_config *c = at->config;
+    const struct memory *m = at->memory;
     struct json_reader r;
     struct str key, error = STR_EMPTY, ts = STR_EMPTY, channel = STR_EMPTY;
     struct err err = { 0 };
@@ -211,15 +200,12 @@ static enum send_verdict judge_json(struct send_attempt *at, const struct send_r
         else
             ok = jr_skip(&r);
     }
-    if (!jr_finish(&r, &err)) {
-        struct buf q = { .limit_bytes = 512 };
-        go_quote(&q, str_sub(res->body, 0, 400));
-        send_retry(why, SEND_REASON_CLIENT, "could not unmarshal JSON response %.*s: %s", STR_ARG(buf_view(&q)), err.text);
-        buf_deinit(&q);
-        return with_channel(at, why, SEND_RETRY);
+    if (!jr_finish(&r, &err))
+        return send_name_channel(why, m->channel, send_unreadable_json(why, res->body, &err));
+    if (!done) {
+        send_fail(why, SEND_REASON_CLIENT, "error response from Slack: %.*s", STR_ARG(error));
+        return send_name_channel(why, m->channel, SEND_FAIL);
     }
-    if (!done)
-        return with_channel(at, why, send_fail(why, SEND_REASON_CLIENT, "error response from Slack: %.*s", STR_ARG(error)));
     if (c->update_message && ts.n > 0 && channel.n > 0) {
         send_data_set(at, STR("threadTs"), ts);
         send_data_set(at, STR("channelId"), channel);
@@ -229,15 +215,16 @@ static enum send_verdict judge_json(struct send_attempt *at, const struct send_r
 
 static enum send_verdict judge(struct send_attempt *at, const struct send_response *res, struct send_error *why)
 {
+    const struct memory *m = at->memory;
     enum send_verdict verdict = send_check_status(res, 0, res->body, why);
     if (verdict != SEND_DONE)
-        return with_channel(at, why, verdict);
+        return send_name_channel(why, m->channel, verdict);
     if (str_starts(send_response_header(res, STR("Content-Type")), STR("application/json")))
         return judge_json(at, res, why);
     if (str_eq(res->body, STR("ok")))
         return SEND_DONE;
     send_fail(why, SEND_REASON_CLIENT, "received an error response from Slack: %.*s", STR_ARG(res->body));
-    return with_channel(at, why, SEND_FAIL);
+    return send_name_channel(why, m->channel, SEND_FAIL);
 }
 
 static enum send_verdict step(struct send_attempt *at, const struct send_response *res, struct send_request *next,
