@@ -12,7 +12,8 @@
 
 static bool log_tombstones(struct head *h, const struct buf *record, struct err *err)
 {
-    struct wal_item item = { buf_view(record), WAL_PLAIN };
+    static const struct wal_bounds none = { INT64_MAX, INT64_MIN }; /* tombstones are asked one by one */
+    struct wal_item item = { buf_view(record), WAL_PLAIN, &none };
     return !h->has_wal || record->n <= 1 || wal_log(&h->wal, &item, 1, err);
 }
 

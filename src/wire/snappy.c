@@ -16,6 +16,22 @@ void snappy_encode(struct str in, struct buf *out)
     out->p[out->n] = 0;
 }
 
+/* The length, and then a literal: there is nothing yet that could be copied. Its length is in the tag's upper six bits, or
+ * from 60 on in one to four bytes that follow. */
+bool snappy_first_byte(struct str in, uint8_t *first)
+{
+    uint64_t claimed;
+    size_t at = uvarint_read(in, &claimed);
+    if (at == 0 || claimed == 0 || at >= in.n || (in.p[at] & 3) != 0)
+        return false;
+    unsigned length = (uint8_t)in.p[at] >> 2;
+    at += length < 60 ? 1 : length - 60 + 2;
+    if (at >= in.n)
+        return false;
+    *first = (uint8_t)in.p[at];
+    return true;
+}
+
 bool snappy_decode(struct str in, size_t limit_bytes, struct buf *out, struct err *err)
 {
     uint64_t claimed;

@@ -8,6 +8,8 @@
 #include "base/err.h"
 
 void snappy_encode(struct str in, struct buf *out);
+/* The first byte of what `in` decodes to, without decoding it. False: it has none, or is corrupt. */
+bool snappy_first_byte(struct str in, uint8_t *first);
 MUST_CHECK bool snappy_decode(struct str in, size_t limit_bytes, struct buf *out, struct err *err);
 
 #endif

@@ -546,6 +546,16 @@ static void pack_exemplars(struct head_appender *a)
     pack(a, buf_view(&a->scratch));
 }
 
+static struct wal_bounds batch_bounds(const struct head_appender *a)
+{
+    struct wal_bounds b = WAL_BOUNDS_NONE;
+    for (size_t i = 0; i < a->n; i++)
+        wal_bounds_add(&b, a->v[i].t);
+    for (size_t i = 0; i < a->exemplars_count; i++)
+        wal_bounds_add(&b, a->exemplars[i].e.t);
+    return b;
+}
+
 /* Gives the log what was packed; series first although they were packed last. */
 static bool log_batch(struct head_appender *a, struct err *err)
 {
@@ -557,6 +567,7 @@ static bool log_batch(struct head_appender *a, struct err *err)
     size_t n = a->packed_count, k = 0;
     if (n == 0)
         return true;
+    struct wal_bounds bounds = batch_bounds(a);
     if (n > a->items_capacity) {
         a->items_capacity = mem_grow(a->items_capacity, n);
         a->items = mem_realloc_array(a->items, a->items_capacity, sizeof *a->items);
@@ -565,7 +576,7 @@ static bool log_batch(struct head_appender *a, struct err *err)
         size_t from = round == 0 ? samples : round == 1 ? 0 : head, to = round == 0 ? head : round == 1 ? samples : n;
         for (size_t i = from; i < to; i++) {
             const struct packed *p = &a->packed[i];
-            a->items[k++] = (struct wal_item){ str_of(a->packed_bytes.p + p->at, p->n), p->compression };
+            a->items[k++] = (struct wal_item){ str_of(a->packed_bytes.p + p->at, p->n), p->compression, &bounds };
         }
     }
     return !a->h->has_wal || wal_log(&a->h->wal, a->items, n, err);
@@ -804,7 +815,7 @@ static bool head_commit(struct appender *base, struct err *err)
             pack(a, buf_view(&a->wbl));
         for (size_t i = 0; i < a->packed_count && a->h->has_wbl; i++) {
             const struct packed *p = &a->packed[i];
-            struct wal_item item = { str_of(a->packed_bytes.p + p->at, p->n), p->compression };
+            struct wal_item item = { str_of(a->packed_bytes.p + p->at, p->n), p->compression, NULL };
             struct err ignored;
             if (!wal_log(&a->h->wbl, &item, 1, &ignored))
                 counter_add_shared(&a->h->stats.refused, 1); /* the log has the samples, too */

@@ -332,7 +332,13 @@ bool head_truncate_log(struct head *h, int64_t mint, struct err *err)
         return true;
     live_refs(h, &k.live);
     counter_add(&h->stats.checkpoints, 1);
-    bool ok = checkpoint_write(h->fs, dir, (uint32_t)first, (uint32_t)upto, mint, keep_series, &k, err);
+    struct wal_times times;
+    wal_times_now(&h->wal, &times);
+    struct checkpoint_plan plan = { .fs = h->fs, .dir = dir, .first = (uint32_t)first, .upto = (uint32_t)upto, .mint = mint,
+                                    .keep = keep_series, .arg = &k, .log_times = &times,
+                                    .checkpoint_times = &h->checkpoint_times };
+    bool ok = checkpoint_write(&plan, err);
+    wal_times_deinit(&times);
     map64_deinit(&k.live);
     if (!ok) {
         counter_add(&h->stats.checkpoints_failed, 1);

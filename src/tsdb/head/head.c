@@ -94,6 +94,7 @@ void head_deinit(struct head *h)
         wal_close(&h->wal);
     if (h->has_wbl)
         wal_close(&h->wbl);
+    wal_times_deinit(&h->checkpoint_times);
     if (h->mapper.fs)
         mapper_close(&h->mapper);
     head_appenders_free(h);

@@ -148,6 +148,7 @@ struct head {
     struct mapper mapper;
     struct wal wal, wbl;
     bool has_wal, has_wbl;
+    struct wal_times checkpoint_times;  /* of the last checkpoint; background work */
     struct exemplar_ring *exemplars;
     struct lock pools_lock;             /* rank 5: spare appenders */
     struct head_appender *spare;

@@ -44,6 +44,7 @@ struct replay {
     uint64_t dense_n, series_n;
     struct map64 sparse;       /* the others: slot + 1 */
     struct record record;
+    struct wal_times times;    /* of the log */
     uint64_t unknown_samples, unknown_histograms, unknown_exemplars, unknown_tombstones, unknown_metadata, unknown_markers;
     bool wbl;
     bool lost_chunks;          /* a marker named a chunk that is not there */
@@ -443,9 +444,9 @@ struct damage {
     struct err err;
 };
 
-/* All records of segments first .. last. Damage of content goes to *damage; other errors fail. */
+/* All records of segments first .. last, and their times to *times. Damage of content goes to *damage; other errors fail. */
 static bool replay_segments(struct replay *r, struct str dir, uint32_t first, uint32_t last, uint64_t offset,
-                            struct damage *damage, struct err *err)
+                            struct wal_times *times, struct damage *damage, struct err *err)
 {
     struct wal_reader reader;
     struct str bytes;
@@ -453,6 +454,8 @@ static bool replay_segments(struct replay *r, struct str dir, uint32_t first, ui
     bool got = true, ok = wal_reader_open(&reader, r->h->fs, dir, first, last, offset, err);
     if (!ok)
         return false;
+    if (offset)
+        wal_times_note(times, first, offset, WAL_BOUNDS_UNKNOWN); /* what is before it was not read */
     while (ok && got) {
         uint64_t before = reader.record_end;
         uint32_t segment = reader.segment;
@@ -462,6 +465,8 @@ static bool replay_segments(struct replay *r, struct str dir, uint32_t first, ui
             reader.record_end = segment == reader.segment ? before : 0;
             err_wrap(&own, "corruption in segment %u", reader.segment);
         }
+        if (ok && got)
+            wal_times_note(times, reader.segment, reader.record_at, record_bounds(&r->record));
         if (ok && got && r->wbl)
             replay_wbl_record(r);
         else if (ok && got)
@@ -485,7 +490,7 @@ static bool replay_checkpoint(struct replay *r, struct str wal_dir, uint32_t num
     struct str dir = checkpoint_path(&path, wal_dir, number);
     bool ok = wal_segments_list(r->h->fs, dir, &s, err);
     if (ok && s.n)
-        ok = replay_segments(r, dir, s.v[0], s.v[s.n - 1], 0, &damage, err);
+        ok = replay_segments(r, dir, s.v[0], s.v[s.n - 1], 0, &r->h->checkpoint_times, &damage, err);
     if (ok && damage.found) {
         *err = damage.err;
         ok = err_wrap(err, "backfill checkpoint");
@@ -528,7 +533,7 @@ static bool replay_wal(struct replay *r, const struct snapshot_place *from, stru
         offset = from->offset;
     }
     if (ok && s.n && first <= s.v[s.n - 1]) {
-        ok = replay_segments(r, dir, first, s.v[s.n - 1], offset, &damage, err);
+        ok = replay_segments(r, dir, first, s.v[s.n - 1], offset, &r->times, &damage, err);
         if (!ok && err->code == ERR_NOT_FOUND)
             ok = err_wrap(err, "repair corrupted WAL: cannot handle error");
     }
@@ -551,9 +556,11 @@ static bool replay_wbl(struct replay *r, struct err *err)
     struct damage damage = { 0 };
     struct str dir = path_set(&path, "%.*s/" NAME_WBL, STR_ARG(buf_view(&h->dir.text)));
     r->wbl = true;
+    struct wal_times unused = { 0 };
     bool ok = wal_segments_list(h->fs, dir, &s, err);
     if (ok && s.n)
-        ok = replay_segments(r, dir, s.v[0], s.v[s.n - 1], 0, &damage, err);
+        ok = replay_segments(r, dir, s.v[0], s.v[s.n - 1], 0, &unused, &damage, err);
+    wal_times_deinit(&unused);
     if (ok && damage.found)
         ok = repair(r, dir, &damage, &h->stats.wbl_corruptions, err);
     wal_segments_deinit(&s);
@@ -580,7 +587,7 @@ static bool relog_ooo(struct head *h, struct err *err)
                 record_histogram_item(&record, s->ref, x->t, s->ref, x->t, x->h, x->fh);
             else
                 record_sample_item(&record, s->ref, x->t, s->ref, x->t, x->v);
-            struct wal_item item = { buf_view(&record), WAL_PLAIN };
+            struct wal_item item = { buf_view(&record), WAL_PLAIN, NULL };
             ok = wal_log(&h->wbl, &item, 1, err);
         }
     }
@@ -589,13 +596,16 @@ static bool relog_ooo(struct head *h, struct err *err)
     return ok;
 }
 
-static bool open_logs(struct head *h, struct err *err)
+static bool open_logs(struct replay *r, struct err *err)
 {
+    struct head *h = r->h;
     struct path path = { 0 };
     struct wal_options o = { .segment_bytes = h->o.wal_segment_bytes, .pending_max_bytes = h->o.stalled_max_bytes };
     struct str dir = path_set(&path, "%.*s/" NAME_WAL, STR_ARG(buf_view(&h->dir.text)));
+    o.times = &r->times;
     bool ok = h->o.read_only || wal_open(&h->wal, h->fs, dir, &o, err);
     h->has_wal = ok && !h->o.read_only;
+    o.times = NULL;
     dir = path_set(&path, "%.*s/" NAME_WBL, STR_ARG(buf_view(&h->dir.text)));
     if (ok && !h->o.read_only && (h->o.out_of_order_ms > 0 || fs_exists(h->fs, dir)))
         ok = h->has_wbl = wal_open(&h->wbl, h->fs, dir, &o, err);
@@ -653,7 +663,7 @@ bool head_replay(struct head *h, int64_t min_valid, struct err *err)
     ok = ok && load_chunks(&r, err);
     if (ok)
         head_snapshot_load(h, &r, &loaded, &from);
-    ok = ok && replay_wal(&r, loaded ? &from : NULL, err) && replay_wbl(&r, err) && open_logs(h, err);
+    ok = ok && replay_wal(&r, loaded ? &from : NULL, err) && replay_wbl(&r, err) && open_logs(&r, err);
     struct err why = { 0 };
     if (ok && r.lost_chunks && h->has_wbl && !relog_ooo(h, &why))
         log_warn("Renewing the write-behind log failed", LOG_ERR(&why));
@@ -668,6 +678,7 @@ bool head_replay(struct head *h, int64_t min_valid, struct err *err)
     mem_free(r.by_ref);
     mem_free(r.old_refs);
     map64_deinit(&r.sparse);
+    wal_times_deinit(&r.times);
     record_deinit(&r.record);
     path_deinit(&path);
     fcounter_add(&h->stats.replay_seconds, stopwatch_seconds(w));

@@ -2,6 +2,8 @@
  *
  * K1  A checkpoint appears under its name only when it is complete and synced; the segments it replaces go after that.
  * K2  Damage while reading is an error and nothing is removed.
+ * K3  Most records are all old or all new. The times that were noted of their place tell which; then they are dropped or
+ *     copied as they lie, without being unpacked. Only what has samples on both sides of mint is written anew.
  *
  * Memory: one record, and the newest metadata of each kept series. */
 #include "tsdb/wal/checkpoint_int.h"
@@ -9,6 +11,9 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "tsdb/wal/record_int.h"
+#include "wire/snappy.h"
+
+#define WRITE_BYTES (1u << 20)
 
 struct str checkpoint_path(struct path *p, struct str dir, uint32_t number)
 {
@@ -78,18 +83,27 @@ struct writer {
     void *arg;
 };
 
-static bool put(struct writer *w, struct err *err)
+static bool put_item(struct writer *w, struct str bytes, uint8_t compression, struct wal_bounds bounds, struct err *err)
 {
-    if (w->bytes.n <= 1)
-        return true;
-    buf_reset(&w->packed);
-    struct wal_item item = wal_pack(buf_view(&w->bytes), WAL_SNAPPY, &w->packed);
+    struct wal_item item = { bytes, compression, &bounds };
     bool ok = wal_log(&w->out, &item, 1, err);
     if (ok && atomic_load(&w->out.is_stalled)) {
         *err = w->out.last_error;
         return false;
     }
     return ok;
+}
+
+/* What is under construction; of the samples of w->record those from mint on. */
+static bool put(struct writer *w, struct err *err)
+{
+    if (w->bytes.n <= 1)
+        return true;
+    buf_reset(&w->packed);
+    struct wal_bounds bounds = record_bounds(&w->record);
+    bounds.mint = bounds.mint < w->mint ? w->mint : bounds.mint;
+    struct wal_item item = wal_pack(buf_view(&w->bytes), WAL_SNAPPY, &w->packed);
+    return put_item(w, item.bytes, item.compression, bounds, err);
 }
 
 static void keep_metadata(struct writer *w, const struct record_metadata *m)
@@ -166,11 +180,10 @@ static void put_exemplars(struct writer *w)
     }
 }
 
-static bool put_record(struct writer *w, struct str bytes, struct err *err)
+/* The part of w->record that is to be kept. */
+static bool put_record(struct writer *w, struct err *err)
 {
-    struct record *r = &w->record;
-    if (!record_decode(r, bytes, err))
-        return false;
+    const struct record *r = &w->record;
     buf_reset(&w->bytes);
     switch (r->type) {
     case RECORD_SERIES:
@@ -214,10 +227,48 @@ static bool put_record(struct writer *w, struct str bytes, struct err *err)
     return put(w, err);
 }
 
-static bool put_segments(struct writer *w, struct fs *fs, struct str dir, uint32_t first, uint32_t last, struct err *err)
+/* The type of a record that is not unpacked; 0: it does not show. */
+static uint8_t type_of(const struct wal_reader *r, struct str packed)
+{
+    uint8_t type = 0;
+    if (r->compression == WAL_PLAIN && packed.n)
+        return (uint8_t)packed.p[0];
+    return r->compression == WAL_SNAPPY && snappy_first_byte(packed, &type) ? type : 0;
+}
+
+/* Does by its times what can be done with the record as a whole; false: its items have to be asked. */
+static bool put_whole(struct writer *w, const struct wal_reader *r, struct str packed, struct wal_bounds bounds, bool *ok,
+                      struct err *err)
+{
+    *ok = true;
+    if (bounds.maxt < w->mint)
+        return true;
+    if (bounds.mint < w->mint)
+        return false;
+    *ok = put_item(w, packed, r->compression, bounds, err);
+    return true;
+}
+
+static bool put_packed(struct writer *w, struct wal_reader *r, struct str packed, const struct wal_times *times,
+                       struct err *err)
+{
+    struct str record = packed;
+    bool ok;
+    if (record_has_times(type_of(r, packed)) &&
+        put_whole(w, r, packed, wal_times_get(times, r->segment, r->record_at), &ok, err))
+        return ok;
+    if (!wal_reader_unpack(r, &record, err) || !record_decode(&w->record, record, err))
+        return false;
+    if (record.n && record_has_times((uint8_t)record.p[0]) && put_whole(w, r, packed, record_bounds(&w->record), &ok, err))
+        return ok;
+    return put_record(w, err);
+}
+
+static bool put_segments(struct writer *w, struct fs *fs, struct str dir, uint32_t first, uint32_t last,
+                         const struct wal_times *times, struct err *err)
 {
     struct wal_reader r;
-    struct str record;
+    struct str packed;
     bool got = true;
     if (first > last)
         return true;
@@ -225,37 +276,39 @@ static bool put_segments(struct writer *w, struct fs *fs, struct str dir, uint32
         return false;
     bool ok = true;
     while (ok && got) {
-        ok = wal_reader_next(&r, &record, &got, err);
+        ok = wal_reader_next_packed(&r, &packed, &got, err);
         if (ok && got)
-            ok = put_record(w, record, err);
+            ok = put_packed(w, &r, packed, times, err);
     }
     wal_reader_close(&r);
     return ok;
 }
 
-static bool put_all(struct writer *w, struct fs *fs, struct str dir, uint32_t first, uint32_t upto, struct err *err)
+static bool put_all(struct writer *w, const struct checkpoint_plan *p, struct err *err)
 {
+    uint32_t first = p->first;
     struct path path = { 0 };
     struct wal_segments s = { 0 };
     uint32_t number = 0;
-    bool found = false, ok = checkpoint_last(fs, dir, &found, &number, err);
+    bool found = false, ok = checkpoint_last(p->fs, p->dir, &found, &number, err);
     if (ok && found) {
         if (first > number + 1)
             ok = err_set(err, ERR_CORRUPT, "unexpected gap to last checkpoint. expected:%u, requested:%u", number + 1, first);
-        struct str last = checkpoint_path(&path, dir, number);
-        ok = ok && wal_segments_list(fs, last, &s, err) &&
-             (s.n == 0 || put_segments(w, fs, last, s.v[0], s.v[s.n - 1], err));
+        struct str last = checkpoint_path(&path, p->dir, number);
+        ok = ok && wal_segments_list(p->fs, last, &s, err) &&
+             (s.n == 0 || put_segments(w, p->fs, last, s.v[0], s.v[s.n - 1], p->checkpoint_times, err));
         if (first <= number)
             first = number + 1;
     }
     wal_segments_deinit(&s);
     path_deinit(&path);
-    return ok && put_segments(w, fs, dir, first, upto, err);
+    return ok && put_segments(w, p->fs, p->dir, first, p->upto, p->log_times, err);
 }
 
 static bool put_metadata(struct writer *w, struct err *err)
 {
     const struct series_metadata *m;
+    w->record.n = 0;
     buf_reset(&w->bytes);
     record_metadata_begin(&w->bytes);
     for (size_t i = 0; (m = map64_next(&w->metadata, &i)) != NULL;)
@@ -263,33 +316,46 @@ static bool put_metadata(struct writer *w, struct err *err)
     return put(w, err);
 }
 
-bool checkpoint_write(struct fs *fs, struct str dir, uint32_t first, uint32_t upto, int64_t mint, checkpoint_keep *keep,
-                      void *arg, struct err *err)
+static void writer_deinit(struct writer *w)
 {
-    struct writer w = { .mint = mint, .keep = keep, .arg = arg };
-    struct path final = { 0 }, tmp = { 0 };
-    struct err ignored;
     void *m;
-    checkpoint_path(&final, dir, upto);
+    for (size_t i = 0; (m = map64_next(&w->metadata, &i)) != NULL;)
+        mem_free(m);
+    map64_deinit(&w->metadata);
+    record_deinit(&w->record);
+    buf_deinit(&w->bytes);
+    buf_deinit(&w->packed);
+}
+
+bool checkpoint_write(const struct checkpoint_plan *p, struct err *err)
+{
+    struct writer w = { .mint = p->mint, .keep = p->keep, .arg = p->arg };
+    struct path final = { 0 }, tmp = { 0 };
+    struct wal_options o = { .write_bytes = WRITE_BYTES };
+    struct wal_times times = { 0 };
+    struct fs *fs = p->fs;
+    struct err ignored;
+    checkpoint_path(&final, p->dir, p->upto);
     struct str tmp_path = path_set(&tmp, "%.*s" SUFFIX_TMP, STR_ARG(buf_view(&final.text)));
     bool ok = !fs_exists(fs, tmp_path) || fs_remove_tree(fs, tmp_path, err);
-    if (ok && wal_open(&w.out, fs, tmp_path, NULL, err)) {
-        ok = put_all(&w, fs, dir, first, upto, err) && put_metadata(&w, err) && wal_maintain(&w.out, err);
+    if (ok && wal_open(&w.out, fs, tmp_path, &o, err)) {
+        ok = put_all(&w, p, err) && put_metadata(&w, err) && wal_maintain(&w.out, err);
+        wal_times_now(&w.out, &times);
         wal_close(&w.out);
     } else {
         ok = false;
     }
     ok = ok && fs->sync_dir(fs, tmp_path, err) && fs->rename(fs, tmp_path, buf_view(&final.text), err) &&
-         fs->sync_dir(fs, dir, err);
+         fs->sync_dir(fs, p->dir, err);
     if (!ok && fs_exists(fs, tmp_path) && !fs_remove_tree(fs, tmp_path, &ignored)) {
         /* It has the suffix of unfinished ones and goes at the next opening. */
     }
-    for (size_t i = 0; (m = map64_next(&w.metadata, &i)) != NULL;)
-        mem_free(m);
-    map64_deinit(&w.metadata);
-    record_deinit(&w.record);
-    buf_deinit(&w.bytes);
-    buf_deinit(&w.packed);
+    wal_times_deinit(p->checkpoint_times); /* if it failed: who knows which of the two is there */
+    if (ok)
+        *p->checkpoint_times = times;
+    else
+        wal_times_deinit(&times);
+    writer_deinit(&w);
     path_deinit(&final);
     path_deinit(&tmp);
     return ok;

@@ -10,10 +10,19 @@ MUST_CHECK bool checkpoint_last(struct fs *fs, struct str dir, bool *found, uint
 struct str checkpoint_path(struct path *p, struct str dir, uint32_t number);
 
 typedef bool checkpoint_keep(void *arg, uint64_t ref);
+struct checkpoint_plan {
+    struct fs *fs;
+    struct str dir;                    /* of the log */
+    uint32_t first, upto;              /* segments that it replaces */
+    int64_t mint;
+    checkpoint_keep *keep;
+    void *arg;
+    const struct wal_times *log_times;
+    struct wal_times *checkpoint_times; /* of the last checkpoint; then of the new one */
+};
 /* Writes checkpoint.<upto> of the last checkpoint and the segments first .. upto: series for which keep() says so,
  * samples, histograms and exemplars at or after mint, tombstones that reach it, the newest metadata of each series. */
-MUST_CHECK bool checkpoint_write(struct fs *fs, struct str dir, uint32_t first, uint32_t upto, int64_t mint,
-                                 checkpoint_keep *keep, void *arg, struct err *err);
+MUST_CHECK bool checkpoint_write(const struct checkpoint_plan *p, struct err *err);
 MUST_CHECK bool checkpoints_remove_below(struct fs *fs, struct str dir, uint32_t number, struct err *err);
 
 #endif

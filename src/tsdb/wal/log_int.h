@@ -11,6 +11,7 @@
 
 #include "base/lock.h"
 #include "tsdb/file_int.h"
+#include "tsdb/wal/times_int.h"
 
 #include <stdatomic.h>
 
@@ -43,6 +44,7 @@ struct wal_reader {
     struct path path;
     uint32_t segment;      /* being read */
     uint64_t offset;       /* of the next fragment in it */
+    uint64_t record_at;    /* where the last record begins */
     uint64_t record_end;   /* after the last whole record in it */
     uint8_t *page;         /* buffer */
     uint64_t buffer_at;    /* its place in the file */
@@ -50,7 +52,7 @@ struct wal_reader {
     bool file_ended;
     struct buf joined, plain; /* fragments; decompressed */
     bool in_record;
-    uint8_t compression;
+    uint8_t compression;   /* of the last record */
 };
 /* Reads segments first .. last of dir, starting at byte `offset` of the first. */
 MUST_CHECK bool wal_reader_open(struct wal_reader *r, struct fs *fs, struct str dir, uint32_t first, uint32_t last,
@@ -58,6 +60,9 @@ MUST_CHECK bool wal_reader_open(struct wal_reader *r, struct fs *fs, struct str 
 /* The next record, valid until the next call. *got false: the end. ERR_CORRUPT: damage after r->record_end of r->segment;
  * other codes: the file could not be read. */
 MUST_CHECK bool wal_reader_next(struct wal_reader *r, struct str *record, bool *got, struct err *err);
+/* The same record as it was logged; r->compression says how to read it. */
+MUST_CHECK bool wal_reader_next_packed(struct wal_reader *r, struct str *packed, bool *got, struct err *err);
+MUST_CHECK bool wal_reader_unpack(struct wal_reader *r, struct str *record, struct err *err); /* of the last one; in place */
 void wal_reader_close(struct wal_reader *r);
 void wal_reader_refresh(struct wal_reader *r); /* what was read ahead is read again: the segment has grown */
 
@@ -80,6 +85,8 @@ struct wal {
     struct buf pending;    /* framed, not written: at most one batch unless the disk is full */
     uint64_t segment_bytes;
     uint64_t pending_max_bytes;
+    uint64_t write_bytes;
+    struct wal_times times;
     bool stalled;          /* the last write failed */
     uint32_t skip;         /* batches to go before the next try while stalled */
     struct fs_file *unsynced[8]; /* finished segments, for wal_maintain() */
@@ -92,6 +99,8 @@ struct wal {
 struct wal_options {
     uint64_t segment_bytes;     /* 0: WAL_SEGMENT_BYTES */
     uint64_t pending_max_bytes; /* 0: 256 MiB */
+    uint64_t write_bytes;       /* a log that nobody needs before it is closed is written in pieces of so many; 0: at once */
+    struct wal_times *times;    /* of the segments that are there; taken over. NULL: nothing is known of them */
 };
 /* Opens dir (made if missing) for writing at a new segment after the last one and the last checkpoint. */
 MUST_CHECK bool wal_open(struct wal *w, struct fs *fs, struct str dir, const struct wal_options *o, struct err *err);
@@ -100,6 +109,7 @@ void wal_close(struct wal *w); /* pads, syncs */
 struct wal_item {
     struct str bytes;
     uint8_t compression;
+    const struct wal_bounds *bounds; /* of its samples, histograms and exemplars; NULL: unknown */
 };
 /* Compresses a record into `out` if that makes it smaller; the item points into out or at the record itself. */
 struct wal_item wal_pack(struct str record, enum wal_compression how, struct buf *out);
@@ -113,6 +123,8 @@ bool wal_maintain(struct wal *w, struct err *err);
 void wal_position(struct wal *w, uint32_t *segment, uint64_t *offset);
 /* What is surely in the file: the segment being written and its length. */
 void wal_written(struct wal *w, uint32_t *segment, uint64_t *bytes);
+/* A copy of what times the log has. */
+void wal_times_now(struct wal *w, struct wal_times *out);
 /* Removes segments below `number`. */
 MUST_CHECK bool wal_truncate(struct wal *w, uint32_t number, struct err *err);
 uint64_t wal_dir_bytes(struct fs *fs, struct str dir); /* of all files under it */

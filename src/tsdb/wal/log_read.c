@@ -209,6 +209,7 @@ static bool take_fragment(struct wal_reader *r, size_t left, bool *whole, struct
     r->offset += WAL_FRAGMENT_HEADER + n;
     *whole = type == FRAGMENT_FULL || type == FRAGMENT_LAST;
     if (first) {
+        r->record_at = r->offset - WAL_FRAGMENT_HEADER - n;
         r->compression = p[0] & (WAL_SNAPPY | WAL_ZSTD);
         buf_reset(&r->joined);
     }
@@ -222,7 +223,7 @@ static bool take_fragment(struct wal_reader *r, size_t left, bool *whole, struct
     return true;
 }
 
-static bool unpack(struct wal_reader *r, struct str *record, struct err *err)
+bool wal_reader_unpack(struct wal_reader *r, struct str *record, struct err *err)
 {
     struct err own = { 0 };
     bool ok = true;
@@ -239,7 +240,7 @@ static bool unpack(struct wal_reader *r, struct str *record, struct err *err)
     return true;
 }
 
-bool wal_reader_next(struct wal_reader *r, struct str *record, bool *got, struct err *err)
+bool wal_reader_next_packed(struct wal_reader *r, struct str *packed, bool *got, struct err *err)
 {
     const uint8_t *p;
     size_t have;
@@ -262,17 +263,28 @@ bool wal_reader_next(struct wal_reader *r, struct str *record, bool *got, struct
                 return false;
             continue;
         }
-        if (!take_fragment(r, left, &whole, record, err))
+        if (!take_fragment(r, left, &whole, packed, err))
             return false;
         if (!whole)
             continue;
-        if (!unpack(r, record, err))
-            return false;
         r->record_end = r->offset;
         *got = true;
         return true;
     }
     return true;
+}
+
+bool wal_reader_next(struct wal_reader *r, struct str *record, bool *got, struct err *err)
+{
+    uint64_t before = r->record_end;
+    uint32_t segment = r->segment;
+    if (!wal_reader_next_packed(r, record, got, err))
+        return false;
+    if (!*got || wal_reader_unpack(r, record, err))
+        return true;
+    r->record_end = segment == r->segment ? before : 0;
+    *got = false;
+    return false;
 }
 
 /* ---- repair ---- */

@@ -67,6 +67,12 @@ bool wal_open(struct wal *w, struct fs *fs, struct str dir, const struct wal_opt
         w->segment_bytes = o->segment_bytes;
     if (o && o->pending_max_bytes)
         w->pending_max_bytes = o->pending_max_bytes;
+    if (o)
+        w->write_bytes = o->write_bytes;
+    if (o && o->times) {
+        w->times = *o->times;
+        *o->times = (struct wal_times){ 0 };
+    }
     bool ok = fs->mkdir(fs, dir, err) && first_segment(w, dir, &number, err) && segment_open(w, number, err) &&
               fs->sync_dir(fs, dir, err);
     if (!ok)
@@ -154,6 +160,7 @@ void wal_close(struct wal *w)
     w->unsynced_count = 0;
     w->file = NULL;
     buf_deinit(&w->pending);
+    wal_times_deinit(&w->times);
     path_deinit(&w->dir);
     lock_deinit(&w->lock);
 }
@@ -162,22 +169,23 @@ struct wal_item wal_pack(struct str record, enum wal_compression how, struct buf
 {
     size_t from = out->n;
     if (how == WAL_PLAIN || record.n < PACK_BYTES_MIN)
-        return (struct wal_item){ record, WAL_PLAIN };
+        return (struct wal_item){ record, WAL_PLAIN, NULL };
     if (how == WAL_SNAPPY)
         snappy_encode(record, out);
     else
         zstd_encode(record, ZSTD_LEVEL, out);
     if (out->n - from >= record.n) {
         buf_truncate(out, from);
-        return (struct wal_item){ record, WAL_PLAIN };
+        return (struct wal_item){ record, WAL_PLAIN, NULL };
     }
-    return (struct wal_item){ str_of(out->p + from, out->n - from), (uint8_t)how };
+    return (struct wal_item){ str_of(out->p + from, out->n - from), (uint8_t)how, NULL };
 }
 
 /* Frames one record at the end of `pending`. */
 static void frame(struct wal *w, const struct wal_item *item)
 {
     struct str rest = item->bytes;
+    wal_times_note(&w->times, w->segment, end_of(w), item->bounds ? *item->bounds : WAL_BOUNDS_UNKNOWN);
     for (bool first = true; first || rest.n > 0; first = false) {
         size_t room = WAL_PAGE_BYTES - (size_t)(end_of(w) % WAL_PAGE_BYTES);
         ASSERT(room >= WAL_FRAGMENT_HEADER);
@@ -222,7 +230,7 @@ bool wal_log(struct wal *w, const struct wal_item *items, size_t n, struct err *
             frame(w, &items[i]);
         }
         atomic_fetch_add_explicit(&w->stats.records, n, memory_order_relaxed);
-        if (!w->stalled || w->skip-- == 0)
+        if (w->stalled ? w->skip-- == 0 : w->pending.n >= w->write_bytes)
             flush(w);
     } else {
         err_set(err, ERR_LIMIT, "write to WAL: %s", w->last_error.text);
@@ -271,6 +279,13 @@ void wal_written(struct wal *w, uint32_t *segment, uint64_t *bytes)
     lock_give(&w->lock);
 }
 
+void wal_times_now(struct wal *w, struct wal_times *out)
+{
+    lock_take(&w->lock);
+    wal_times_copy(&w->times, out);
+    lock_give(&w->lock);
+}
+
 bool wal_truncate(struct wal *w, uint32_t number, struct err *err)
 {
     struct wal_segments s;
@@ -281,6 +296,9 @@ bool wal_truncate(struct wal *w, uint32_t number, struct err *err)
         ok = w->fs->remove(w->fs, wal_segment_path(&path, dir, s.v[i]), err);
     if (ok)
         atomic_fetch_add_explicit(&w->stats.truncations, 1, memory_order_relaxed);
+    lock_take(&w->lock);
+    wal_times_forget(&w->times, number);
+    lock_give(&w->lock);
     wal_segments_deinit(&s);
     path_deinit(&path);
     return ok;

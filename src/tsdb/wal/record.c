@@ -445,6 +445,39 @@ bool record_decode(struct record *r, struct str bytes, struct err *err)
     return true;
 }
 
+struct wal_bounds record_bounds(const struct record *r)
+{
+    struct wal_bounds b = WAL_BOUNDS_NONE;
+    for (size_t i = 0; i < r->n && r->type == RECORD_SAMPLES; i++)
+        wal_bounds_add(&b, r->samples[i].t);
+    for (size_t i = 0; i < r->n && (r->type == RECORD_HISTOGRAMS || r->type == RECORD_FLOAT_HISTOGRAMS); i++)
+        wal_bounds_add(&b, r->histograms[i].t);
+    for (size_t i = 0; i < r->n && r->type == RECORD_EXEMPLARS; i++)
+        wal_bounds_add(&b, r->exemplars[i].e.t);
+    return b;
+}
+
+bool record_has_times(uint8_t type)
+{
+    switch ((enum record_type)type) {
+    case RECORD_SAMPLES:
+    case RECORD_EXEMPLARS:
+    case RECORD_HISTOGRAMS:
+    case RECORD_FLOAT_HISTOGRAMS:
+    case RECORD_CUSTOM_HISTOGRAMS:
+    case RECORD_CUSTOM_FLOAT_HISTOGRAMS:
+    case RECORD_SAMPLES_V2:
+    case RECORD_HISTOGRAMS_V2:
+    case RECORD_FLOAT_HISTOGRAMS_V2: return true;
+    case RECORD_UNKNOWN:
+    case RECORD_SERIES:
+    case RECORD_TOMBSTONES:
+    case RECORD_MMAP_MARKERS:
+    case RECORD_METADATA: break;
+    }
+    return false;
+}
+
 /* ---- encoding ---- */
 
 void record_series_begin(struct buf *b)

@@ -6,6 +6,7 @@
 #include "storage/storage.h"
 #include "tsdb/bytes_int.h"
 #include "tsdb/tombstones_int.h"
+#include "tsdb/wal/times_int.h"
 
 enum record_type {
     RECORD_UNKNOWN = 0,
@@ -73,6 +74,10 @@ struct record {
 };
 /* ERR_CORRUPT: the body does not fit its type. Unknown types are no error (type RECORD_UNKNOWN). */
 MUST_CHECK bool record_decode(struct record *r, struct str bytes, struct err *err);
+/* Of the samples, histograms and exemplars in it. */
+struct wal_bounds record_bounds(const struct record *r);
+/* Whether records of this type, as it is on disk, have times by which they are kept or not. */
+bool record_has_times(uint8_t type);
 void record_deinit(struct record *r);
 
 /* ---- encoding: begin, then items ---- */

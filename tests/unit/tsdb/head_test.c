@@ -320,7 +320,7 @@ static void log_late(struct wal *w, int64_t t)
     struct err err = { 0 };
     record_samples_begin(&b, RECORD_SAMPLES, 1, t);
     record_sample_item(&b, 1, t, 1, t, 0);
-    struct wal_item item = { buf_view(&b), WAL_PLAIN };
+    struct wal_item item = { buf_view(&b), WAL_PLAIN, NULL };
     assert_true(wal_log(w, &item, 1, &err));
     buf_deinit(&b);
 }
@@ -331,7 +331,7 @@ static void log_marker(struct wal *w, uint64_t chunk_ref)
     struct err err = { 0 };
     record_markers_begin(&b);
     record_marker_item(&b, 1, chunk_ref);
-    struct wal_item item = { buf_view(&b), WAL_PLAIN };
+    struct wal_item item = { buf_view(&b), WAL_PLAIN, NULL };
     assert_true(wal_log(w, &item, 1, &err));
     buf_deinit(&b);
 }

@@ -8,6 +8,8 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "base/num.h"
+#include "base/rng.h"
 #include "lib/memfs.h"
 #include "tsdb/wal/checkpoint_int.h"
 #include "tsdb/wal/log_int.h"
@@ -172,7 +174,7 @@ static void full_disk_keeps_batches_in_memory_up_to_the_bound(void **state)
         put(&w, numbered(&b, n), WAL_PLAIN);
     memfs_set_faults(m, &(struct memfs_faults){ .capacity_bytes = memfs_bytes(m) + 5000 });
     for (;; n++) {
-        struct wal_item item = { numbered(&b, n), WAL_PLAIN };
+        struct wal_item item = { numbered(&b, n), WAL_PLAIN, NULL };
         if (!wal_log(&w, &item, 1, &err))
             break;
         assert_true(n < 1000);
@@ -369,7 +371,11 @@ static void checkpoint_keeps_live_series_and_late_samples(void **state)
         assert_true(wal_cut(&w, &err));
     }
     wal_close(&w);
-    assert_true(checkpoint_write(fs, DIR, 0, 2, 6, keep_even, NULL, &err));
+    struct wal_times unknown = { 0 }, new_times = { 0 };
+    struct checkpoint_plan plan = { .fs = fs, .dir = DIR, .upto = 2, .mint = 6, .keep = keep_even, .log_times = &unknown,
+                                    .checkpoint_times = &new_times };
+    assert_true(checkpoint_write(&plan, &err));
+    wal_times_deinit(&new_times);
     struct path p = { 0 };
     struct wal_reader r;
     struct str record;
@@ -402,6 +408,126 @@ static void checkpoint_keeps_live_series_and_late_samples(void **state)
     memfs_free(m);
 }
 
+/* A log of megabytes whose times wander: records of samples, histograms and exemplars, some of many times, some logged
+ * without bounds. */
+static void write_wandering(struct memfs *m, struct wal_times *times)
+{
+    struct wal w;
+    struct err err = { 0 };
+    struct buf b = { 0 }, packed = { 0 };
+    struct rng rng;
+    struct wal_options o = { .segment_bytes = 40 * WAL_PAGE_BYTES };
+    rng_seed(&rng, 3);
+    assert_true(wal_open(&w, memfs_fs(m), DIR, &o, &err));
+    for (int64_t n = 0; n < 3000; n++) {
+        int64_t t0 = n + (int64_t)rng_below(&rng, 400), spread = rng_below(&rng, 8) ? 1 : 500;
+        struct wal_bounds bounds = WAL_BOUNDS_NONE;
+        enum record_type type = rng_below(&rng, 6) ? RECORD_SAMPLES : RECORD_EXEMPLARS;
+        buf_reset(&b);
+        buf_reset(&packed);
+        record_samples_begin(&b, type, 1, t0);
+        for (uint64_t ref = 1; ref < 250; ref++) {
+            int64_t t = t0 + (int64_t)rng_below(&rng, (uint64_t)spread);
+            struct exemplar e = { .t = t, .value = (double)n };
+            wal_bounds_add(&bounds, t);
+            if (type == RECORD_SAMPLES)
+                record_sample_item(&b, 1, t0, ref, t, rng_u64(&rng));
+            else
+                record_exemplar_item(&b, 1, t0, ref, &e);
+        }
+        struct wal_item item = wal_pack(buf_view(&b), rng_below(&rng, 3) ? WAL_SNAPPY : n % 2 ? WAL_ZSTD : WAL_PLAIN, &packed);
+        item.bounds = rng_below(&rng, 200) ? &bounds : NULL;
+        assert_true(wal_log(&w, &item, 1, &err));
+    }
+    wal_times_now(&w, times);
+    wal_close(&w);
+    buf_deinit(&b);
+    buf_deinit(&packed);
+}
+
+struct kept {
+    uint64_t n, sum, records;
+};
+
+/* What a replay takes from the segments of dir. */
+static struct kept kept_in(struct memfs *m, struct str dir, int64_t mint)
+{
+    struct wal_segments s;
+    struct wal_reader r;
+    struct err err = { 0 };
+    struct str bytes;
+    struct record rec = { 0 };
+    struct kept k = { 0 };
+    bool got = true;
+    assert_true(wal_segments_list(memfs_fs(m), dir, &s, &err) && s.n);
+    assert_true(wal_reader_open(&r, memfs_fs(m), dir, s.v[0], s.v[s.n - 1], 0, &err));
+    while (got) {
+        assert_true(wal_reader_next(&r, &bytes, &got, &err));
+        if (!got)
+            break;
+        assert_true(record_decode(&rec, bytes, &err));
+        k.records++;
+        for (size_t i = 0; i < rec.n; i++) {
+            int64_t t = rec.type == RECORD_SAMPLES ? rec.samples[i].t : rec.exemplars[i].e.t;
+            uint64_t v = rec.type == RECORD_SAMPLES ? rec.samples[i].v : f64_bits(rec.exemplars[i].e.value);
+            uint64_t ref = rec.type == RECORD_SAMPLES ? rec.samples[i].ref : rec.exemplars[i].ref;
+            k.n += t >= mint;
+            k.sum += t >= mint ? (v ^ (uint64_t)t * 31 ^ ref * 1009) * UINT64_C(0x9E3779B97F4A7C15) : 0;
+        }
+    }
+    wal_reader_close(&r);
+    wal_segments_deinit(&s);
+    record_deinit(&rec);
+    return k;
+}
+
+static void a_checkpoint_by_noted_times_keeps_what_one_that_reads_all_keeps(void **state)
+{
+    (void)state;
+    static const int64_t mints[] = { 0, 700, 1500, 2600, 9000 };
+    struct memfs *m = memfs_new();
+    struct wal_times noted = { 0 }, unknown = { 0 };
+    struct err err = { 0 };
+    struct path p = { 0 };
+    write_wandering(m, &noted);
+    assert_true(noted.n > 8);
+    for (int by_times = 0; by_times < 2; by_times++) {
+        struct memfs *own = memfs_new();
+        struct wal_times same = { 0 }, last = { 0 };
+        write_wandering(own, &same);
+        wal_times_deinit(&same);
+        uint32_t upto = 0;
+        for (size_t i = 0; i < ARRAY_LEN(mints); i++, upto++) {
+            struct checkpoint_plan plan = { .fs = memfs_fs(own), .dir = DIR, .upto = upto, .mint = mints[i], .keep = keep_even,
+                                            .log_times = by_times ? &noted : &unknown, .checkpoint_times = &last };
+            plan.first = i ? upto : 0;
+            assert_true(checkpoint_write(&plan, &err));
+            if (!by_times)
+                wal_times_deinit(&last);
+            struct kept want = { 0 };
+            for (uint32_t k = 0; k <= upto; k++) { /* the log itself, cut to one segment at a time */
+                struct memfs *one = memfs_new();
+                struct buf bytes = { 0 };
+                assert_true(memfs_get(m, wal_segment_path(&p, DIR, k), &bytes));
+                memfs_put(one, wal_segment_path(&p, DIR, 0), buf_view(&bytes));
+                struct kept part = kept_in(one, DIR, mints[i]);
+                want.n += part.n;
+                want.sum += part.sum;
+                buf_deinit(&bytes);
+                memfs_free(one);
+            }
+            struct kept got = kept_in(own, checkpoint_path(&p, DIR, upto), INT64_MIN);
+            assert_int_equal(got.n, want.n);
+            assert_int_equal(got.sum, want.sum);
+        }
+        wal_times_deinit(&last);
+        memfs_free(own);
+    }
+    wal_times_deinit(&noted);
+    path_deinit(&p);
+    memfs_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +542,7 @@ int main(void)
         cmocka_unit_test(records_decode_to_what_was_encoded),
         cmocka_unit_test(cut_records_are_corrupt_and_unknown_ones_are_skipped),
         cmocka_unit_test(checkpoint_keeps_live_series_and_late_samples),
+        cmocka_unit_test(a_checkpoint_by_noted_times_keeps_what_one_that_reads_all_keeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
