@@ -86,18 +86,26 @@ class Cluster:
             node.stop()
 
 
-def lag(node, part=0.99):
-    """Upper bound of the bucket that holds this part of the loops' turns, the worst loop's, in ms."""
+LOOPS = ("mesh", "alert", "send")
+
+
+def turns(node):
+    """Of each loop: how many of its turns took at most so long; the bounds are in seconds."""
     loops = {}
     for line in node.call("GET", "/metrics").decode().splitlines():
         if line.startswith("tocsin_loop_lag_seconds_bucket"):
             loop, le = line.partition('loop="')[2].partition('"')[0], line.partition('le="')[2].partition('"')[0]
-            loops.setdefault(loop, []).append((float(le), float(line.rpartition(" ")[2])))
-    worst = 0.0
-    for buckets in loops.values():
-        total = buckets[-1][1]
-        worst = max(worst, next((le for le, count in buckets if total and count >= total * part), 0.0))
-    return worst * 1000
+            loops.setdefault(loop, {})[float(le)] = float(line.rpartition(" ")[2])
+    return loops
+
+
+def lag(before, after, loop, part=0.99):
+    """Upper bound of the bucket that holds this part of the loop's turns between the two looks, in ms."""
+    bounds = sorted(after[loop])
+    counts = [after[loop][le] - before[loop][le] for le in bounds]
+    if not counts[-1]:
+        return 0.0
+    return 1000 * next(le for le, count in zip(bounds, counts) if count >= counts[-1] * part)
 
 
 def suspicions(node):
@@ -120,39 +128,51 @@ def wait_for(seen, count, seconds):
     mesh.until(lambda: len(seen) >= count, seconds, 0.05)
 
 
+def failures(cluster, reason):
+    return sum(float(line.rpartition(" ")[2]) for n in cluster.nodes for line in n.call("GET", "/metrics").decode().splitlines()
+               if line.startswith("alertmanager_notifications_failed_total") and reason in line)
+
+
 def burst(binary, groups, fails=0, cut=False):
     receiver = Receiver()
     cluster = Cluster(binary, receiver, cut)
     names = [f"g{i}" for i in range(groups)]
+    before, wire = [turns(n) for n in cluster.nodes], mesh.gossip_bytes(cluster)
     if fails:
         receiver.fails_until = time.monotonic() + 10 + fails
     posted = time.monotonic()
     post(cluster, names, time.time() + 3600)
     due = max(posted + 10, receiver.fails_until)
-    before = mesh.gossip_bytes(cluster)
     wait_for(receiver.fired, groups, 10 + fails + 150)
-    late = receiver.last - due
-    wire = (mesh.gossip_bytes(cluster) - before) / 3
-    rate = wire / max(1.0, time.monotonic() - posted)
+    late, busy = receiver.last - due, time.monotonic() - posted
+    wire = (mesh.gossip_bytes(cluster) - wire) / 3 / busy
     post(cluster, names, time.time() - 1)
     wait_for(receiver.resolved, groups, 120)
+    after = [turns(n) for n in cluster.nodes]  # what follows is idle
     time.sleep(PEER_TIMEOUT * 2 + 5)
-    timed_out = sum(float(line.rpartition(" ")[2]) for n in cluster.nodes for line in n.call("GET", "/metrics").decode().splitlines()
-                    if line.startswith("alertmanager_notifications_failed_total") and "contextDeadlineExceeded" in line)
-    unanswered = sum(mesh.metric(n, "tocsin_claims_unanswered_total") for n in cluster.nodes)
-    figures = (groups - len(receiver.fired), sum(receiver.fired.values()) - len(receiver.fired), groups - len(receiver.resolved),
-               sum(receiver.resolved.values()) - len(receiver.resolved), late, max(lag(n) for n in cluster.nodes),
-               sum(suspicions(n) for n in cluster.nodes), rate / 1000, unanswered, timed_out)
+    figures = [groups - len(receiver.fired), sum(receiver.fired.values()) - len(receiver.fired),
+               groups - len(receiver.resolved), sum(receiver.resolved.values()) - len(receiver.resolved), late,
+               *(max(lag(a, b, loop) for a, b in zip(before, after)) for loop in LOOPS),
+               sum(suspicions(n) for n in cluster.nodes), wire / 1000,
+               sum(mesh.metric(n, "tocsin_claims_unanswered_total") for n in cluster.nodes),
+               failures(cluster, "contextDeadlineExceeded")]
     cluster.stop()
     return figures
 
 
+COLUMNS = (("silent", "firing", 7, 0), ("doubled", "firing", 8, 0), ("silent", "resolved", 9, 0), ("doubled", "resolved", 9, 0),
+           ("last after", "due, s", 11, 1), *((loop + " p99", "<= ms", 10, 1) for loop in LOOPS), ("sus-", "pects", 6, 0),
+           ("mesh", "KB/s", 7, 1), ("claims un-", "answered", 11, 0), ("timed", "out", 6, 0))
+FORMS = (("", {}), (", 500 for a minute", {"fails": 60}), (", the first one cut off", {"cut": True}))
+
+
 def run(opt):
     binary = os.path.join(opt.bin, "tocsin")
-    print(f"{'':34}{'silent':>8}{'doubled':>8}{'silent':>9}{'doubled':>8}{'last after':>11}{'loop lag':>10}{'sus-':>6}{'claims':>9}{'un-':>9}{'timed':>7}")
-    print(f"{'':34}{'firing':>8}{'firing':>8}{'resolved':>9}{'resolved':>8}{'due, s':>11}{'p99 <= ms':>10}{'pects':>6}{'KB/s':>9}{'answered':>9}{'out':>7}")
+    for line in range(2):
+        print(" " * 34 + "".join(f"{c[line]:>{c[2]}}" for c in COLUMNS))
     for groups in (2000,) if opt.quick else (2000, 20000):
-        for what, more in (("", {}), (", 500 for a minute", {"fails": 60}), (", the first one cut off", {"cut": True})):
-            f = burst(binary, groups, **more)
-            print(f"{groups:,} groups{what}".ljust(34) + f"{f[0]:>8}{f[1]:>8}{f[2]:>9}{f[3]:>8}{f[4]:>11.1f}{f[5]:>10.1f}{f[6]:>6}{f[7]:>9.1f}{f[8]:>9.0f}{f[9]:>7.0f}",
-                  flush=True)
+        for what, more in FORMS:
+            title = f"{groups:,} groups{what}"
+            if opt.only in title:
+                figures = burst(binary, groups, **more)
+                print(title.ljust(34) + "".join(f"{f:>{c[2]}.{c[3]}f}" for f, c in zip(figures, COLUMNS)), flush=True)

@@ -22,7 +22,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-static const double lag_bounds[] = { 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 };
+static const double lag_bounds[] = { 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 };
 
 const struct metric_desc loop_metric_descs[] = {
     METRIC_HIST_VEC(struct loop_metrics, lag, "tocsin_loop_lag_seconds",
