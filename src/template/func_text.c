@@ -1,5 +1,5 @@
 /* Functions on text. Case follows Unicode: one rune becomes one rune for toUpper and toLower, as in Go's strings package;
- * Alertmanager's title follows word boundaries and language rules (libunistring), Prometheus's is Go's old strings.Title. */
+ * Alertmanager's title follows the words of Go's x/text/cases, Prometheus's is Go's old strings.Title. */
 #include "template/func_int.h"
 
 #include "base/num.h"
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unicase.h>
 #include <unictype.h>
+#include <uniwbrk.h>
 
 #define FUNC(name_)                                                                                \
     static bool name_(struct tval_call *c, const struct tval *args, size_t args_count, struct tval *out, struct err *err)
@@ -58,21 +59,81 @@ FUNC(to_lower)
     return call_result(c, &b, out, err);
 }
 
+/* ---- title of Alertmanager ---- */
+
+/* How golang.org/x/text/cases sorts characters into words: by their word-break property alone, without the rules of UAX 29
+ * on what stands beside them. So "1.0R" is one word here, and two for u8_totitle(). */
+enum word_part { WORD_BREAK, WORD_MIDDLE, WORD_LETTER };
+
+static enum word_part word_part(rune r)
+{
+    switch (uc_wordbreak_property(r)) {
+    case WBP_MIDLETTER:
+    case WBP_MIDNUMLET:
+    case WBP_SQ:
+        return WORD_MIDDLE;
+    case WBP_ALETTER:
+    case WBP_HL:
+    case WBP_NUMERIC:
+    case WBP_EXTENDNUMLET:
+    case WBP_EXTEND:
+    case WBP_FORMAT:
+    case WBP_ZWJ:
+        return WORD_LETTER;
+    default:
+        return WORD_BREAK;
+    }
+}
+
+/* One character in title case, or in lower case with what stands around it (a sigma that ends its word). */
+static void append_cased(struct buf *b, struct str s, size_t size, bool title, casing_prefix_context_t before)
+{
+    uint8_t room[32];
+    size_t n = sizeof(room);
+    const uint8_t *p = (const uint8_t *)s.p;
+    uint8_t *out;
+    if (title)
+        out = u8_totitle(p, size, NULL, NULL, room, &n);
+    else
+        out = u8_ct_tolower(p, size, before, u8_casing_suffix_context(p + size, s.n - size), NULL, NULL, room, &n);
+    buf_append(b, out ? out : p, out ? n : size);
+    if (out != room)
+        free(out);
+}
+
+/* Upstream: titleCaser.Transform in golang.org/x/text/cases/map.go. */
 FUNC(title_words)
 {
-    struct buf b;
+    struct buf valid, b;
+    bool in_word = false, was_middle = false;
+    casing_prefix_context_t before = unicase_empty_prefix_context;
     (void)args_count;
+    call_buf(c, &valid);
+    utf8_append_valid(&valid, args[0].v.s);
     call_buf(c, &b);
-    utf8_append_valid(&b, args[0].v.s);
-    size_t n = 0;
-    uint8_t *titled = u8_totitle((const uint8_t *)buf_view(&b).p, b.n, "en", NULL, NULL, &n);
-    if (titled) {
-        buf_reset(&b);
-        buf_append(&b, titled, n);
-        free(titled);
+    for (struct str s = buf_view(&valid); s.n > 0;) {
+        size_t size;
+        rune r = utf8_decode(s, &size);
+        enum word_part part = word_part(r);
+        if (was_middle && part == WORD_MIDDLE)
+            in_word = false;
+        if (uc_is_property_cased(r)) {
+            append_cased(&b, s, size, !in_word, before);
+            in_word = true;
+        } else {
+            buf_append(&b, s.p, size);
+            in_word = in_word && part != WORD_BREAK;
+        }
+        was_middle = part == WORD_MIDDLE;
+        before = u8_casing_prefixes_context((const uint8_t *)s.p, size, before);
+        s = str_from(s, size);
     }
+    b.overflow = b.overflow || valid.overflow;
+    call_buf_end(c, &valid);
     return call_result(c, &b, out, err);
 }
+
+/* ---- title of Prometheus ---- */
 
 /* What ends a word for strings.Title. */
 static bool is_separator(rune r)
@@ -134,7 +195,7 @@ FUNC(string_slice)
     struct str *v = arena_alloc_array(c->arena, args_count + 1, sizeof *v);
     for (size_t i = 0; i < args_count; i++)
         v[i] = args[i].v.s;
-    *out = tval_ref(&tval_strs_class, args_count ? v : NULL, args_count);
+    *out = tval_ref(&tval_strs_class, v, args_count);
     return true;
 }
 

@@ -592,6 +592,49 @@ static void print_nil(struct fmt *f, const struct tval *v, rune verb, bool top)
         bad_verb(f, v, verb);
 }
 
+/* A *time.Location that is nil for UTC. */
+static void print_place(struct fmt *f, const void *place, rune verb)
+{
+    struct tval address = { .kind = TVAL_UINT, .v.u = (uintptr_t)place };
+    if (verb < 0x80 && strchr("bodxX", (int)verb)) {
+        format_int(f, &address, verb);
+        return;
+    }
+    buf_c(f->out, "%!");
+    utf8_append(f->out, verb);
+    buf_c(f->out, "(*time.Location=");
+    if (place)
+        buf_printf(f->out, "0x%llx", (unsigned long long)address.v.u);
+    else
+        pad(f, STR("<nil>"));
+    buf_byte(f->out, ')');
+}
+
+/* A verb that takes no text shows the fields of Go's struct: nanoseconds, seconds since the year 1, and a pointer to the
+ * place, which is nil for UTC. */
+static void print_time(struct fmt *f, const struct tval *v, rune verb)
+{
+    if (f->sharp_v) {
+        struct buf b = { 0 };
+        tval_time_go_syntax(v, &b);
+        buf_str(f->out, buf_view(&b));
+        buf_deinit(&b);
+        return;
+    }
+    const struct tval_time *t = &v->v.time;
+    static const struct tval_class uint64_class = { .name = STR_INIT("uint64"), .kind = TVAL_UINT };
+    const struct wire_time zero = WIRE_TIME_ZERO;
+    struct tval wall = { .kind = TVAL_UINT, .class = &uint64_class, .v.u = (uint64_t)t->t.ns };
+    struct tval ext = tval_int64(t->t.s - zero.s);
+    buf_byte(f->out, '{');
+    print_value(f, &wall, verb, false);
+    buf_byte(f->out, ' ');
+    print_value(f, &ext, verb, false);
+    buf_byte(f->out, ' ');
+    print_place(f, t->in, verb);
+    buf_byte(f->out, '}');
+}
+
 static void print_value(struct fmt *f, const struct tval *v, rune verb, bool top)
 {
     if (f->depth >= PRINT_DEPTH_MAX || f->out->overflow) {
@@ -642,8 +685,7 @@ static void print_value(struct fmt *f, const struct tval *v, rune verb, bool top
         print_struct(f, v, verb);
         break;
     case TVAL_TIME:
-        /* Its fields are private in Go; a bad verb shows them, which nobody can want. */
-        format_text_of(f, v, 'v');
+        print_time(f, v, verb);
         break;
     }
     f->depth--;

@@ -7,6 +7,7 @@
 #include "template/value.h"
 
 #include "base/num.h"
+#include "base/utf8.h"
 #include "model/duration.h"
 #include "model/gotime.h"
 
@@ -97,10 +98,41 @@ METHOD(time_text)
     return call_result(c, &b, out, err);
 }
 
+void tval_time_go_syntax(const struct tval *v, struct buf *out)
+{
+    const struct tval_time *t = &v->v.time;
+    struct civil d;
+    civil_of(v, &d);
+    buf_printf(out, "time.Date(%lld, time.%.*s, %d, %d, %d, %d, %d, ", (long long)d.year,
+               STR_ARG(go_month_name(d.month)), d.day, d.hour, d.minute, d.second, d.ns);
+    bool utc = t->place == TVAL_PLACE_ZONE ? !t->in : t->place == TVAL_PLACE_OFFSET && t->offset_s == 0;
+    if (utc) {
+        buf_c(out, "time.UTC)");
+        return;
+    }
+    struct str name = STR_EMPTY;
+    if (t->place == TVAL_PLACE_ZONE)
+        name = zone_name(t->in);
+    else if (t->place == TVAL_PLACE_NAMED)
+        name = str_c(t->in);
+    buf_c(out, "time.Location(");
+    go_quote(out, name);
+    buf_c(out, "))");
+}
+
+METHOD(time_go_string)
+{
+    struct buf b;
+    (void)args, (void)args_count;
+    call_buf(c, &b);
+    tval_time_go_syntax(self, &b);
+    return call_result(c, &b, out, err);
+}
+
 METHOD(time_unix)
 {
     UNUSED_ARGS;
-    *out = tval_int(self->v.time.t.s);
+    *out = tval_int64(self->v.time.t.s);
     return true;
 }
 
@@ -113,21 +145,21 @@ static int64_t scaled(const struct tval *v, uint64_t per_s, int64_t ns_each)
 METHOD(time_unix_milli)
 {
     UNUSED_ARGS;
-    *out = tval_int(scaled(self, 1000, 1000000));
+    *out = tval_int64(scaled(self, 1000, 1000000));
     return true;
 }
 
 METHOD(time_unix_micro)
 {
     UNUSED_ARGS;
-    *out = tval_int(scaled(self, 1000000, 1000));
+    *out = tval_int64(scaled(self, 1000000, 1000));
     return true;
 }
 
 METHOD(time_unix_nano)
 {
     UNUSED_ARGS;
-    *out = tval_int(scaled(self, 1000000000, 1));
+    *out = tval_int64(scaled(self, 1000000000, 1));
     return true;
 }
 
@@ -397,7 +429,7 @@ static const struct tval_method time_methods[] = {
     { STR_INIT("Day"), "", time_day },
     { STR_INIT("Equal"), "t", time_equal },
     { STR_INIT("Format"), "s", time_format },
-    { STR_INIT("GoString"), "", time_text },
+    { STR_INIT("GoString"), "", time_go_string },
     { STR_INIT("Hour"), "", time_hour },
     { STR_INIT("In"), "p", time_in },
     { STR_INIT("IsDST"), "", time_is_dst },
@@ -464,21 +496,21 @@ METHOD(duration_seconds)
 METHOD(duration_milliseconds)
 {
     UNUSED_ARGS;
-    *out = tval_int(self->v.i / 1000000);
+    *out = tval_int64(self->v.i / 1000000);
     return true;
 }
 
 METHOD(duration_microseconds)
 {
     UNUSED_ARGS;
-    *out = tval_int(self->v.i / 1000);
+    *out = tval_int64(self->v.i / 1000);
     return true;
 }
 
 METHOD(duration_nanoseconds)
 {
     UNUSED_ARGS;
-    *out = tval_int(self->v.i);
+    *out = tval_int64(self->v.i);
     return true;
 }
 

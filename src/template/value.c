@@ -101,6 +101,7 @@ const struct tval_class tval_labels_class = {
     .name = STR_INIT("map[string]string"), .kind = TVAL_MAP, .at = labels_at, .get = labels_find
 };
 
+const struct tval_class tval_int64_class = { .name = STR_INIT("int64"), .kind = TVAL_INT };
 const struct tval_class tval_html_class = { .name = STR_INIT("template.HTML"), .kind = TVAL_STR };
 const struct tval_class tval_url_class = { .name = STR_INIT("template.URL"), .kind = TVAL_STR };
 

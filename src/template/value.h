@@ -119,6 +119,7 @@ struct tval_class {
 
 extern const struct tval_class tval_html_class;     /* template.HTML, a TVAL_STR */
 extern const struct tval_class tval_url_class;      /* template.URL, a TVAL_STR */
+extern const struct tval_class tval_int64_class;    /* int64, which is not int: what Unix() and Milliseconds() give */
 extern const struct tval_class tval_duration_class; /* time.Duration, a TVAL_INT of nanoseconds */
 extern const struct tval_class tval_month_class;    /* time.Month, a TVAL_INT */
 extern const struct tval_class tval_weekday_class;  /* time.Weekday, a TVAL_INT */
@@ -145,6 +146,10 @@ static inline struct tval tval_bool(bool b)
 static inline struct tval tval_int(int64_t i)
 {
     return (struct tval){ .kind = TVAL_INT, .v.i = i };
+}
+static inline struct tval tval_int64(int64_t i)
+{
+    return (struct tval){ .kind = TVAL_INT, .class = &tval_int64_class, .v.i = i };
 }
 static inline struct tval tval_float(double f)
 {
@@ -173,6 +178,9 @@ static inline struct tval tval_at_time(struct wire_time t, int32_t offset_s)
 
 void tval_to_go_time(const struct tval *v, struct go_time *out); /* of a TVAL_TIME */
 struct tval tval_from_go_time(struct arena *a, const struct go_time *t);
+
+/* A TVAL_TIME as Go source: what GoString() gives and printf "%#v" shows. */
+void tval_time_go_syntax(const struct tval *v, struct buf *out);
 
 /* The value as print and printf "%v" write it; nil is <nil>. */
 void tval_print(const struct tval *v, struct buf *out);

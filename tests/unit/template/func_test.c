@@ -30,6 +30,7 @@ static void texts_change_case_by_unicode(void **state)
     static const struct rendering rows[] = {
         { "{{ \"žluť ß\" | toUpper }}{{ \"ŽÉ\" | toLower }}", "ŽLUŤ ßžé", NULL },
         { "{{ title \"foo_bar a.b c:d e-f a/b 1abc it's x1y FOO\" }}", "Foo_bar A.b C:d E-F A/B 1Abc It's X1y Foo", NULL },
+        { "{{ title \"v1.0R q.0R a..b x:1Y ΣΑΣ straße ǆx ﬁn\" }}", "V1.0r Q.0r A..B X:1y Σας Straße ǅx Fin", NULL },
         { "[{{ \"\\u2003 a \\n\" | trimSpace }}]", "[a]", NULL },
     };
     CHECK_TEXTS(rows, &run);
@@ -75,6 +76,14 @@ static void times_have_gos_methods(void **state)
         { "{{ since (mustToDate \"2006-01-02\" \"2023-11-14\") }}", "22h13m20.5s", NULL },
         { "{{ (toDate \"2006\" \"x\").IsZero }}", "true", NULL },
         { "{{ mustToDate \"2006\" \"x\" }}", NULL, "parsing time \"x\" as \"2006\": cannot parse \"x\" as \"2006\"" },
+        { "{{ $t := mustToDate \"2006-01-02T15:04:05Z07:00\" \"2024-02-29T23:00:00+02:00\" }}{{ $t.GoString }} "
+          "{{ printf \"%#v\" $t.UTC }}",
+          "time.Date(2024, time.February, 29, 23, 0, 0, 0, time.Location(\"\")) "
+          "time.Date(2024, time.February, 29, 21, 0, 0, 0, time.UTC)", NULL },
+        { "{{ printf \"%d %t\" now.UTC now.UTC }}",
+          "{500000000 63835596800 0} {%!t(uint64=500000000) %!t(int64=63835596800) %!t(*time.Location=<nil>)}", NULL },
+        { "{{ printf \"%T %T\" now.Unix now.Year }} {{ gt now.Unix 5 }}", "int64 int true", NULL },
+        { "{{ now.AddDate now.Unix 0 0 }}", NULL, "wrong type for value; expected int; got int64" },
         { "{{ tz \"No/Where\" now }}", NULL, "unknown time zone No/Where" },
     };
     CHECK_TEXTS(rows, &run);

@@ -19,6 +19,7 @@ static void verbs_and_flags_format_as_gos(void **state)
         { "{{ printf \"%s|%q|%x|%.2s|%5s|%-5s|%+q|%#q\" \"a\" \"a\" \"hi\" \"abc\" \"é\" \"é\" \"é\" \"é\" }}",
           "a|\"a\"|6869|ab|    é|é    |\"\\u00e9\"|`é`", NULL },
         { "{{ printf \"%t %v %T %%\" true nil 1.5 }}", "true <nil> float64 %", NULL },
+        { "{{ printf \"%#v\" stringSlice }}", "[]string{}", NULL },
         { "{{ printf \"%q %v %s\" (stringSlice \"a\" \"b\") (list 1 \"x\") (stringSlice \"c\") }}",
           "[\"a\" \"b\"] [1 x] [c]", NULL },
         { "{{ printf \"%#v\" (dict \"a\" (list 1 \"b\")) }}",
