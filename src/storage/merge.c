@@ -56,9 +56,9 @@ static void move_sample(struct columns *c, struct cursor *k, bool histogram)
     cursor_skip(k, histogram);
 }
 
-static void interleave(struct columns *c, struct cursor *a, struct cursor *b)
+/* last: the run of the sample before, or NULL. */
+static void interleave(struct columns *c, struct cursor *a, struct cursor *b, const struct cursor *last)
 {
-    const struct cursor *last = NULL;
     for (;;) {
         int64_t ta = INT64_MAX, tb = INT64_MAX;
         bool ha = false, hb = false;
@@ -75,6 +75,20 @@ static void interleave(struct columns *c, struct cursor *a, struct cursor *b)
         if (first && more_b && ta == tb)
             cursor_skip(b, hb);
     }
+}
+
+/* How many of the n ascending times are before t. */
+static size_t count_before(const int64_t *times, size_t n, int64_t t)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (times[mid] < t)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
 }
 
 void columns_join_runs(struct columns *c, size_t n0, size_t hn0, size_t n1, size_t hn1)
@@ -97,7 +111,10 @@ void columns_join_runs(struct columns *c, size_t n0, size_t hn0, size_t n1, size
             forget_hint(c->h[hn1]);
         return;
     }
-    struct columns old = { 0 }; /* both runs aside, then back in order */
+    size_t stay = count_before(c->t + n0, n1 - n0, first), h_stay = count_before(c->ht + hn0, hn1 - hn0, first);
+    n0 += stay;
+    hn0 += h_stay;
+    struct columns old = { 0 }; /* the rest of both runs aside, then back in order */
     size_t n = c->n - n0, hn = c->hn - hn0;
     columns_reserve(&old, n + 1);
     if (n) {
@@ -110,7 +127,7 @@ void columns_join_runs(struct columns *c, size_t n0, size_t hn0, size_t n1, size
     struct cursor b = { old.t, old.ht, old.v, old.h, n1 - n0, n, hn1 - hn0, hn };
     c->n = n0;
     c->hn = hn0;
-    interleave(c, &a, &b);
+    interleave(c, &a, &b, stay + h_stay ? &a : NULL);
     columns_deinit(&old);
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "storage/memory.h"
 #include "storage/merge.h"
 
@@ -130,6 +131,70 @@ static void label_values_are_united_sorted_and_limited(void **state)
     assert_int_equal(v.n, 1);
 }
 
+/* ---- runs of one series ---- */
+
+static void push_any(struct columns *c, int64_t t, bool histogram, double v)
+{
+    if (!histogram) {
+        columns_push(c, t, v);
+        return;
+    }
+    struct float_histogram *h = ARENA_NEW(columns_arena(c), struct float_histogram);
+    *h = (struct float_histogram){ .count = v, .hint = RESET_NO };
+    columns_push_histogram(c, t, h);
+}
+
+/* Two random runs: joined they are what a table by time says, the first run before the second, and a histogram knows of no
+ * reset exactly where it follows one of its own run. */
+static void runs_join_in_order_of_time(void **state)
+{
+    (void)state;
+    enum { TIMES = 40, FIRST = 1, SECOND = 2 };
+    struct rng rng;
+    rng_seed(&rng, 5);
+    for (int round = 0; round < 3000; round++) {
+        struct columns c = { 0 };
+        int from[TIMES] = { 0 };
+        bool is_histogram[TIMES] = { false };
+        int64_t lowest = (int64_t)rng_below(&rng, TIMES), end = (int64_t)rng_below(&rng, TIMES);
+        for (int64_t t = 0; t < end; t++) {
+            if (rng_below(&rng, 3))
+                continue;
+            from[t] = FIRST;
+            push_any(&c, t, is_histogram[t] = rng_below(&rng, 2), FIRST);
+        }
+        size_t n1 = c.n, hn1 = c.hn;
+        for (int64_t t = lowest; t < TIMES; t++) {
+            if (rng_below(&rng, 3))
+                continue;
+            bool histogram = rng_below(&rng, 2);
+            push_any(&c, t, histogram, SECOND);
+            if (from[t] == 0) {
+                from[t] = SECOND;
+                is_histogram[t] = histogram;
+            }
+        }
+        columns_join_runs(&c, 0, 0, n1, hn1);
+        size_t n = 0, hn = 0;
+        int last = 0;
+        for (int64_t t = 0; t < TIMES; t++) {
+            if (from[t] == 0)
+                continue;
+            if (is_histogram[t]) {
+                assert_true(hn < c.hn && c.ht[hn] == t && (int)c.h[hn]->count == from[t]);
+                assert_true(last == 0 || last == from[t] || c.h[hn]->hint == RESET_UNKNOWN);
+                hn++;
+            } else {
+                assert_true(n < c.n && c.t[n] == t && (int)c.v[n] == from[t]);
+                n++;
+            }
+            last = from[t];
+        }
+        assert_true(n == c.n && hn == c.hn);
+        columns_deinit(&c);
+    }
+}
+
 /* ---- a source that fails ---- */
 
 static bool fail_select(struct querier *q, const struct matchers *ms, const struct select_hints *h, struct series_set **set,
@@ -228,6 +293,7 @@ int main(void)
         T(series_of_all_sources_come_once_in_label_order),
         T(equal_times_are_the_first_sources),
         T(label_values_are_united_sorted_and_limited),
+        T(runs_join_in_order_of_time),
         T(optional_source_that_fails_becomes_a_warning),
         T(needed_source_that_fails_fails_the_select),
         T(memory_store_refuses_as_the_tsdb_does),
