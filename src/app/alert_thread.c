@@ -670,6 +670,19 @@ static void merge_records(struct alert_thread *t, const struct replica *r, struc
     feed(t, NULL);
 }
 
+static void hear_claims(struct alert_thread *t, struct str bytes)
+{
+    struct claim_message v[CLAIM_BATCH_MAX];
+    struct claim_reader reader;
+    size_t n = 0;
+    for (claim_reader_init(&reader, bytes); n < ARRAY_LEN(v) && claim_reader_next(&reader, &v[n]);)
+        n++;
+    if (n)
+        feed(t, &(struct dispatch_event){ .kind = DISPATCH_CLAIMS, .claims = v, .claims_count = n });
+    if (reader.failed)
+        log_debug("claims that cannot be read");
+}
+
 static void handle_deliver(struct alert_thread *t, struct str key, struct str bytes)
 {
     const struct replica *r = alert_thread_replica(t, key);
@@ -677,14 +690,8 @@ static void handle_deliver(struct alert_thread *t, struct str key, struct str by
         merge_records(t, r, bytes);
         return;
     }
-    if (str_eq(key, STR(CLAIMS_MESH_KEY))) {
-        struct claim_message claim;
-        struct claim_reader reader;
-        for (claim_reader_init(&reader, bytes); claim_reader_next(&reader, &claim);)
-            feed(t, &(struct dispatch_event){ .kind = DISPATCH_CLAIM, .claim = &claim });
-        if (reader.failed)
-            log_debug("claims that cannot be read");
-    }
+    if (str_eq(key, STR(CLAIMS_MESH_KEY)))
+        hear_claims(t, bytes);
 }
 
 /* ---- snapshots and collection ---- */

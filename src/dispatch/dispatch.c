@@ -269,8 +269,9 @@ static void on_event(struct dispatch *d, const struct dispatch_event *ev, struct
     case DISPATCH_RESULT:
         notifier_result(d->notifier, d->now, d->wall, ev->result, out);
         break;
-    case DISPATCH_CLAIM:
-        notifier_hear_claim(d->notifier, d->now, ev->claim, out);
+    case DISPATCH_CLAIMS:
+        for (size_t i = 0; i < ev->claims_count; i++)
+            notifier_hear_claim(d->notifier, d->now, &ev->claims[i], out);
         break;
     case DISPATCH_STOP:
         on_stop(d, out);

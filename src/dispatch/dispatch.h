@@ -85,7 +85,7 @@ enum dispatch_event_kind {
     DISPATCH_PEER_ALERTS, /* alerts: a peer's copies */
     DISPATCH_PEERS,     /* members, settled */
     DISPATCH_RESULT,    /* result of an attempt */
-    DISPATCH_CLAIM,     /* claim, from a peer */
+    DISPATCH_CLAIMS,    /* claims, from a peer: a batch in one event, since each step does a slice of other work too */
     DISPATCH_STOP,      /* no more flushes; what is in flight may end and is recorded. A second one cancels it */
 };
 #define DISPATCH_ALERTS_MAX 500 /* new ones take 3 ms */
@@ -98,7 +98,8 @@ struct dispatch_event {
     const struct claim_members *members; /* copied */
     bool settled;
     const struct notify_result *result;
-    const struct claim_message *claim;
+    const struct claim_message *claims;
+    size_t claims_count;
 };
 /* One step. `now` and `wall` are the same instant. Appends to out. ev NULL is DISPATCH_TIMER. */
 void dispatch_step(struct dispatch *d, mono_ms now, struct wire_time wall, const struct dispatch_event *ev,

@@ -53,6 +53,7 @@ struct claim_reader {
     struct str rest, holder, origin;
     bool failed;
 };
+#define CLAIM_BATCH_MAX (CLAIM_BYTES_MAX / 10) /* messages of one batch: kind, key and round are ten bytes */
 void claim_reader_init(struct claim_reader *r, struct str bytes);
 MUST_CHECK bool claim_reader_next(struct claim_reader *r, struct claim_message *m);
 

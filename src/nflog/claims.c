@@ -225,6 +225,23 @@ void claims_pass(struct claims *c, mono_ms now, uint64_t key, const struct claim
     m->origin = note(c, now, m, members, k->own_round)->origin; /* lives as long as the claim */
 }
 
+bool claims_decline(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
+                    struct claim_message *m)
+{
+    const struct claim *k = map64_get(&c->by_key, key);
+    if (!k || is_over(k, now)) {
+        uint32_t round = next_round(k);
+        *m = (struct claim_message){ CLAIM_FAIL, key, own_name(members), .origin = STR_EMPTY, .round = round };
+        note(c, now, m, members, round);
+        return true;
+    }
+    bool passed_to_us = (k->kind == CLAIM_FAIL || k->kind == CLAIM_PASS) && !k->open &&
+                        members->n <= CLAIM_ASK_MEMBERS_MAX && next_member(members, k->holder) == members->self;
+    if (passed_to_us)
+        claims_pass(c, now, key, members, m);
+    return passed_to_us;
+}
+
 void claims_logged(struct claims *c, uint64_t key, struct wire_time timestamp)
 {
     struct claim *k = map64_get(&c->by_key, key);

@@ -73,6 +73,10 @@ void claims_logged(struct claims *c, uint64_t key, struct wire_time timestamp);
 /* It is this node's turn (claims_hear() said so) and it has nothing to say: notes it and fills the message. */
 void claims_pass(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
                  struct claim_message *m);
+/* This node might try and does not: the turn goes on. Fills the message that says so, if somebody may wait for it; false: nobody
+ * does, and there is nothing to say. */
+MUST_CHECK bool claims_decline(struct claims *c, mono_ms now, uint64_t key, const struct claim_members *members,
+                               struct claim_message *m);
 /* From a peer, all but CLAIM_ASK. CLAIM_NEWS: whoever waits under the key asks again. CLAIM_OURS: news, and it is this node's
  * turn now; if it does not want it, claims_pass(). */
 enum claim_heard { CLAIM_OLD, CLAIM_NEWS, CLAIM_OURS };

@@ -20,6 +20,7 @@ static const double latency_bounds[] = { 1, 5, 10, 15, 20 };
     METRIC(GAUGE, struct notify_stats, receivers, "alertmanager_receivers", "Number of configured receivers."),                       \
     METRIC(GAUGE, struct notify_stats, integrations, "alertmanager_integrations", "Number of configured integrations."),              \
     METRIC(GAUGE, struct notify_stats, in_flight, "tocsin_notification_attempts_in_flight", "Attempts handed to the senders and not answered yet."), \
+    METRIC(COUNTER, struct notify_stats, spared, "tocsin_notification_attempts_spared_total", "Attempts that fell due and were not made, because many before them had failed in a row."), \
     METRIC(COUNTER, struct notify_stats, claims_sent, "tocsin_claims_sent_total", "Claims announced to the other replicas."),         \
     METRIC(COUNTER, struct notify_stats, claims_heard, "tocsin_claims_heard_total", "Claims heard from other replicas that were news."), \
     METRIC(COUNTER, struct notify_stats, claims_waited, "tocsin_claims_waited_total", "Times an attempt was put off because it was another replica's turn."), \
@@ -78,6 +79,7 @@ static void create(struct notifier *nt, struct str name, struct str receiver)
 void notifier_configure(struct notifier *nt, const struct notify_receivers *receivers)
 {
     bool named = nt->options.receiver_names_in_metrics;
+    notify_outages_end(nt);
     if (named) {
         metric_vec_clear(nt->stats.notifications);
         metric_vec_clear(nt->stats.failed);

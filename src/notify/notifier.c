@@ -168,6 +168,7 @@ static void run_free(struct run *r)
     } else {
         map64_remove(&nt->by_claim, r->claim);
     }
+    notify_outage_leave(r);
     buf_deinit(&r->last_error);
     notification_release(r->n);
 }
@@ -212,6 +213,7 @@ void notifier_free(struct notifier *nt)
     members_free(&nt->members);
     map64_deinit(&nt->by_attempt);
     map64_deinit(&nt->by_claim);
+    notify_outages_end(nt);
     timer_heap_deinit(&nt->run_timers);
     timer_heap_deinit(&nt->flush_timers);
     arena_deinit(&nt->scratch);
@@ -295,6 +297,7 @@ static void run_over(struct stage_call *c, struct run *r, bool ok)
     if (r->announced && claims_are_ours(c->nt->claims, c->now, r->claim, &c->nt->members))
         announce_failure(c, r); /* never tried: the turn is somebody else's */
     timer_disarm(&c->nt->run_timers, &r->timer);
+    notify_outage_leave(r);
     work_remove(&c->nt->runs, &r->work);
     run_closed(c, f);
 }
@@ -597,9 +600,13 @@ static void announce_failure(struct stage_call *c, struct run *r)
     notify_announce(c->nt, &m, STR_EMPTY, c->out);
 }
 
-/* The next attempt is due a jittered interval after this one began. */
+/* The next attempt is due a jittered interval after this one began, or when the integration recovers. */
 static void back_off(struct notifier *nt, struct run *r)
 {
+    r->tries++;
+    r->admitted = false;
+    notify_outage_leave(r);
+    notify_outage_join(nt, r);
     double jitter = 1 - BACKOFF_JITTER + 2 * BACKOFF_JITTER * rng_unit(nt->rng);
     r->next_at = mono_add(r->attempt_at, (int64_t)(r->backoff_ms * jitter));
     r->backoff_ms *= BACKOFF_FACTOR;
@@ -607,10 +614,25 @@ static void back_off(struct notifier *nt, struct run *r)
         r->backoff_ms = BACKOFF_MAX_MS;
 }
 
+void notify_spare(struct stage_call *c, struct run *r)
+{
+    struct notifier *nt = c->nt;
+    struct claim_message m;
+    ASSERT(!r->attempt && !r->announced);
+    if (!nt->alone && claims_decline(nt->claims, c->now, r->claim, &nt->members, &m))
+        notify_announce(nt, &m, STR_EMPTY, c->out);
+    counter_add(&nt->stats.spared, 1);
+    notify_outage_tell(nt, r);
+    r->attempt_at = c->now;
+    back_off(nt, r);
+}
+
 static void result_retry(struct stage_call *c, struct run *r, const struct notify_result *res)
 {
     struct notify_flush *f = r->flush;
     announce_failure(c, r);
+    if (!f->abandoned) /* else of a configuration before, whose integrations are gone */
+        notify_outage_failed(c->nt, r, res->reason, res->error);
     if (f->abandoned || !mono_before(c->now, f->deadline)) {
         run_cancelled(c, r, f->abandoned ? SEND_REASON_CANCELED : SEND_REASON_DEADLINE);
         return;
@@ -652,6 +674,8 @@ void notifier_result(struct notifier *nt, mono_ms now, struct wire_time wall, co
         copy_result_data(r, res);
         notify_notice(out, r->attempts > 1 ? NOTIFY_NOTICE_RECOVERED : NOTIFY_NOTICE_SENT, r->flush, r, STR_EMPTY);
         out->v[out->n - 1].notice.seconds = res->seconds;
+        if (!r->flush->abandoned)
+            notify_outage_succeeded(nt, now, r);
         r->stage = notify_stage_record();
         run_step(&c, r);
         break;
@@ -670,7 +694,7 @@ void notifier_result(struct notifier *nt, mono_ms now, struct wire_time wall, co
 static bool wants_turn(const struct notifier *nt, mono_ms now, uint64_t claim)
 {
     for (const struct run *t = map64_get(&nt->by_claim, claim); t; t = t->same)
-        if (!t->over && (t->attempts == 0 || !mono_before(mono_add(now, TURN_SOON_MS), t->next_at)))
+        if (!t->over && (t->tries == 0 || !mono_before(mono_add(now, TURN_SOON_MS), t->next_at)))
             return true;
     return false;
 }

@@ -51,6 +51,11 @@ struct run {
     mono_ms begun_at;
     uint64_t attempt;         /* in flight; 0: none */
     uint32_t attempts;        /* made */
+    uint32_t tries;           /* attempts, and those that were spared */
+    bool admitted;            /* no outage stands against the next attempt */
+    bool woken;               /* the next attempt is made before its back-off is over */
+    struct outage *outage;    /* in whose list it waits; NULL: none */
+    struct run *outage_prev, *outage_next;
     mono_ms attempt_at, next_at;
     double backoff_ms;
     enum send_reason reason;  /* of last_error */
@@ -113,6 +118,7 @@ struct notifier {
     struct notify_flush *all, *done, **done_last;
     struct map64 by_attempt;      /* struct run */
     struct map64 by_claim;        /* first of the runs with this key */
+    struct map64 outages;         /* struct outage by the address of its notify_integration */
     uint64_t last_attempt;
     struct arena scratch;         /* of one stage */
     struct buf text;
@@ -153,6 +159,17 @@ void notify_announce(struct notifier *nt, const struct claim_message *m, struct 
 void notify_work_push(struct work_queue *q, struct work *w);
 /* Appends a line to the flush's errors. */
 void notify_flush_error(struct notify_flush *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Integrations that fail (outage.c). May an attempt be made now? */
+bool notify_outage_admits(struct notifier *nt, mono_ms now, const struct run *r);
+void notify_outage_failed(struct notifier *nt, const struct run *r, enum send_reason reason, struct str error);
+void notify_outage_succeeded(struct notifier *nt, mono_ms now, const struct run *r); /* wakes some of who waits */
+void notify_outage_tell(const struct notifier *nt, struct run *r); /* its last error becomes that of the integration */
+void notify_outage_join(struct notifier *nt, struct run *r);       /* it backs off, and would like to be woken */
+void notify_outage_leave(struct run *r);                           /* fine if it is in no list */
+void notify_outages_end(struct notifier *nt);
+/* The attempt that is due counts as failed although it is not made, since the integration fails. */
+void notify_spare(struct stage_call *c, struct run *r);
 
 void notify_count_notification(struct notifier *nt, const struct run *r);
 void notify_count_failed(struct notifier *nt, const struct run *r, enum send_reason reason);

@@ -162,6 +162,7 @@ struct notify_stats {
     struct gauge receivers, integrations;
     struct counter claims_sent, claims_heard, claims_waited, claims_unanswered;
     struct gauge in_flight; /* attempts */
+    struct counter spared;  /* attempts that were not made because the integration failed time and again */
 };
 extern const struct metric_desc notify_metrics[]; /* without the receiver_name label */
 extern const size_t notify_metrics_count;

@@ -356,14 +356,14 @@ static mono_ms ask(struct stage_call *c, struct run *r)
     return ask_due(c, r);
 }
 
-/* When the run may try, as far as is known now: by its position or its back-off, and by claims. */
+/* When the run may try, or ask whether it may, as far as is known now: by its position or its back-off, and by claims. */
 static mono_ms turn_of(struct stage_call *c, struct run *r)
 {
     struct notifier *nt = c->nt;
     if (twin_in_flight(r))
         return r->flush->deadline; /* woken when that has ended */
-    mono_ms base = r->attempts ? r->next_at
-                               : mono_add(r->begun_at, (int64_t)nt->members.self * nt->options.peer_timeout_ms);
+    mono_ms base = r->tries ? r->next_at
+                            : mono_add(r->begun_at, (int64_t)nt->members.self * nt->options.peer_timeout_ms);
     if (nt->alone)
         return base;
     r->announced = r->announced && claims_are_ours(nt->claims, c->now, r->claim, &nt->members);
@@ -371,27 +371,57 @@ static mono_ms turn_of(struct stage_call *c, struct run *r)
                                 : claims_turn(nt->claims, c->now, r->claim, base, nt->options.peer_timeout_ms, &nt->members);
     if (mono_before(base, turn) && mono_before(c->now, turn))
         counter_add(&nt->stats.claims_waited, 1);
-    if (r->attempts && mono_before(turn, r->next_at))
+    if (r->tries && mono_before(turn, r->next_at))
         turn = r->next_at; /* its own back-off holds even when it is its turn */
+    return turn;
+}
+
+/* When the others let the run try, whose turn it is: now, if they need not be asked or have all said yes. */
+static mono_ms permission(struct stage_call *c, struct run *r)
+{
+    const struct notifier *nt = c->nt;
     bool first = nt->members.self == 0 && !claims_stand(nt->claims, c->now, r->claim);
-    if (mono_before(c->now, turn) || (first && !r->announced))
-        return turn;
-    return ask(c, r);
+    return nt->alone || (first && !r->announced) ? c->now : ask(c, r);
+}
+
+static void count_once(struct stage_call *c, struct run *r)
+{
+    if (!r->counted)
+        notify_count_notification(c->nt, r);
+    r->counted = true;
+}
+
+/* It is the run's turn. Does the state of the integration forbid an attempt? */
+static bool is_spared(struct stage_call *c, struct run *r)
+{
+    r->admitted = r->admitted || r->announced || notify_outage_admits(c->nt, c->now, r);
+    return !r->admitted;
 }
 
 static enum stage_result stage_wait(struct stage_call *c, struct run *r)
 {
+    struct nflog_entry entry;
     if (!r->begun) {
         r->begun = true;
         r->begun_at = c->now;
     }
     if (r->logged) { /* by a peer, meanwhile: perhaps there is nothing left to wait for */
-        struct nflog_entry entry;
         r->logged = false;
         if (decide(c, r, &entry) == NOTIFY_REASON_NONE)
             return STAGE_END;
     }
     mono_ms turn = turn_of(c, r);
+    if (mono_before(c->now, turn)) {
+        r->admitted = false;
+    } else if (is_spared(c, r)) {
+        if (decide(c, r, &entry) == NOTIFY_REASON_NONE)
+            return STAGE_END;
+        count_once(c, r);
+        notify_spare(c, r);
+        turn = r->next_at;
+    } else {
+        turn = permission(c, r);
+    }
     if (!mono_before(c->now, turn))
         return STAGE_PASS;
     timer_arm(&c->nt->run_timers, &r->timer, mono_min(turn, r->flush->deadline));
@@ -407,10 +437,7 @@ static enum stage_result stage_dedup(struct stage_call *c, struct run *r)
     enum notify_reason why = decide(c, r, &entry);
     if (why == NOTIFY_REASON_NONE)
         return STAGE_END;
-    if (!r->counted) {
-        r->counted = true;
-        notify_count_notification(c->nt, r);
-    }
+    count_once(c, r);
     bool stale = r->n && (why != r->why || wire_time_cmp(entry.timestamp, r->n_entry) != 0);
     r->why = why;
     r->n_entry = entry.timestamp;
@@ -535,7 +562,8 @@ static enum stage_result stage_send(struct stage_call *c, struct run *r)
     struct notify_flush *f = r->flush;
     if (!r->n)
         return STAGE_PASS; /* nothing may be sent; it is logged all the same */
-    if (mono_before(c->now, turn_of(c, r))) { /* somebody else's since it was decided: building takes its time */
+    /* It may be somebody else's since it was decided: building takes its time. */
+    if (mono_before(c->now, turn_of(c, r)) || mono_before(c->now, permission(c, r))) {
         r->stage = notify_stage_wait();
         return STAGE_MORE;
     }
@@ -543,6 +571,8 @@ static enum stage_result stage_send(struct stage_call *c, struct run *r)
     r->announced = false;
     r->attempt = ++nt->last_attempt;
     r->attempts++;
+    r->admitted = false;
+    notify_outage_leave(r);
     r->attempt_at = c->now;
     map64_put(&nt->by_attempt, r->attempt, r);
     gauge_set(&nt->stats.in_flight, (double)nt->by_attempt.count);

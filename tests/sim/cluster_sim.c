@@ -220,7 +220,7 @@ static void deliver(void *arg, struct world *w, size_t i, struct str key, struct
     if (!str_eq(key, STR(CLAIMS_MESH_KEY)))
         return;
     for (claim_reader_init(&r, bytes); claim_reader_next(&r, &claim);)
-        alert_world_step(&n->a, &(struct dispatch_event){ .kind = DISPATCH_CLAIM, .claim = &claim });
+        alert_world_step(&n->a, &(struct dispatch_event){ .kind = DISPATCH_CLAIMS, .claims = &claim, .claims_count = 1 });
 }
 
 static void state(void *arg, struct world *w, size_t i, bool own, struct buf *out)

@@ -125,7 +125,7 @@ static void deliver(struct sim *s, const struct message *m)
         struct claim_message claim;
         struct claim_reader r;
         for (claim_reader_init(&r, m->bytes); claim_reader_next(&r, &claim);)
-            alert_world_step(&n->w, &(struct dispatch_event){ .kind = DISPATCH_CLAIM, .claim = &claim });
+            alert_world_step(&n->w, &(struct dispatch_event){ .kind = DISPATCH_CLAIMS, .claims = &claim, .claims_count = 1 });
         return;
     }
     struct replica r = nflog_replica(n->w.log);

@@ -108,6 +108,30 @@ static void own_failure_yields_to_the_others(void **state)
     claims_free(c);
 }
 
+static void who_declines_says_so_only_where_somebody_may_wait_for_it(void **state)
+{
+    (void)state;
+    struct claims *a = claims_new(), *b = claims_new(), *c = claims_new();
+    struct claim_members ma = as(0), mb = as(1), mc = as(2);
+    struct claim_message from_a, from_b, from_c, none;
+    assert_true(claims_decline(a, ms(0), KEY, &ma, &from_a)); /* nobody has claimed: b need not wait for a */
+    assert_int_equal(from_a.kind, CLAIM_FAIL);
+    assert_false(claims_decline(a, ms(1), KEY, &ma, &none)); /* b's turn now */
+    assert_int_equal(claims_hear(b, ms(10), &from_a, &mb), CLAIM_OURS);
+    assert_int_equal(claims_hear(c, ms(10), &from_a, &mc), CLAIM_NEWS);
+    assert_true(claims_decline(b, ms(10), KEY, &mb, &from_b));
+    assert_int_equal(from_b.kind, CLAIM_PASS);
+    assert_int_equal(claims_hear(c, ms(20), &from_b, &mc), CLAIM_OURS);
+    assert_true(claims_decline(c, ms(20), KEY, &mc, &from_c));
+    assert_false(claims_decline(c, ms(30), KEY, &mc, &none)); /* open: nobody waits for anybody */
+    struct claim_message take = say(CLAIM_TAKE, "a", 2);
+    claims_hear(c, ms(40), &take, &mc);
+    assert_false(claims_decline(c, ms(50), KEY, &mc, &none));
+    claims_free(a);
+    claims_free(b);
+    claims_free(c);
+}
+
 /* Nobody but the one that failed has anything to say: the turn comes round to it at once. */
 static void turn_is_passed_on_until_it_is_the_failed_ones_again(void **state)
 {
@@ -390,6 +414,7 @@ int main(void)
         cmocka_unit_test(failure_passes_the_turn_to_the_next),
         cmocka_unit_test(members_that_take_no_part_are_passed_over),
         cmocka_unit_test(own_failure_yields_to_the_others),
+        cmocka_unit_test(who_declines_says_so_only_where_somebody_may_wait_for_it),
         cmocka_unit_test(turn_is_passed_on_until_it_is_the_failed_ones_again),
         cmocka_unit_test(failure_of_one_does_not_end_the_attempt_of_another),
         cmocka_unit_test(late_and_strange_messages_change_nothing),
