@@ -33,7 +33,8 @@ static void floats_survive(const struct columns *c)
         bytes[1] = (uint8_t)s.n;
     }
     if (c->n) {
-        ASSERT(xor_decode(bytes, xor_bytes(&s), t, v, &err));
+        bool ascends;
+        ASSERT(xor_decode(bytes, xor_bytes(&s), t, v, &ascends, &err));
         ASSERT(memcmp(t, c->t, c->n * sizeof *t) == 0 && memcmp(v, c->v, c->n * sizeof *v) == 0);
     }
     mem_free(bytes);

@@ -46,6 +46,8 @@ static bool series_columns(struct series *base, int64_t mint, int64_t maxt, stru
         struct chunk_bytes data;
         if (c->maxt < mint || c->mint > maxt || intervals_contain(s->gone, c->mint, c->maxt))
             continue;
+        if (i + 1 < s->chunks_count)
+            segments_prefetch(&s->q->block->chunks, c[1].ref);
         if (!segments_chunk(&s->q->block->chunks, c->ref, &data, err) ||
             !chunk_decode(data.encoding, data.bytes, mint, maxt, out, err))
             return err_wrap(err, "block %s", s->q->block->meta.ulid.text);
@@ -103,6 +105,7 @@ static bool keep_chunks(struct block_querier *q, const struct intervals *gone, s
     if (!*out)
         return out_of_memory(err);
     memcpy(*out, s->chunks + from, (to - from) * sizeof **out);
+    segments_prefetch(&q->block->chunks, s->chunks[from].ref);
     *n = to - from;
     return true;
 }

@@ -25,6 +25,12 @@ MUST_CHECK bool segments_open(struct segments_reader *r, struct fs *fs, struct s
 void segments_close(struct segments_reader *r);
 /* The chunk at ref, its checksum compared. The bytes are those of the mapping. */
 MUST_CHECK bool segments_chunk(const struct segments_reader *r, uint64_t ref, struct chunk_bytes *out, struct err *err);
+/* Asks the processor for the bytes at ref, which are wanted soon. */
+static inline void segments_prefetch(const struct segments_reader *r, uint64_t ref)
+{
+    if (ref >> 32 < r->files_count && (ref & 0xffffffffu) < r->files[ref >> 32].map.n)
+        __builtin_prefetch(r->files[ref >> 32].map.p + (ref & 0xffffffffu));
+}
 /* Who reads many chunks in the order of the files leaves no trail of pages in memory. */
 struct segments_scan {
     uint64_t file;       /* + 1; 0: nothing was read yet */

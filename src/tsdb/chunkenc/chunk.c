@@ -37,9 +37,10 @@ static bool decode_floats(uint8_t encoding, struct str bytes, int64_t mint, int6
     int64_t *t = out->t + out->n;
     double *v = out->v + out->n;
     const uint8_t *p = (const uint8_t *)bytes.p;
-    if (encoding == CHUNK_XOR ? !xor_decode(p, bytes.n, t, v, err) : !xor2_decode(p, bytes.n, t, v, err))
+    bool ascends = false;
+    if (encoding == CHUNK_XOR ? !xor_decode(p, bytes.n, t, v, &ascends, err) : !xor2_decode(p, bytes.n, t, v, err))
         return false;
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 1; !ascends && i < n; i++) {
         if (UNLIKELY(t[i] <= t[i - 1]))
             return err_set(err, ERR_CORRUPT, "chunk's times do not ascend");
     }

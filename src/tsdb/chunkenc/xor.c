@@ -4,7 +4,9 @@
  * X2  A value equal to the one before is one bit; else the XOR's meaningful bits, in the window in force if they fit it.
  * X3  A fresh writer has no window; a reader starts with the window of 64 bits, so both read each other's chunks, also
  *     those that were reopened.
- * X4  The reader never loads past the bytes it was given: all but the last READ_SLACK bytes are read with unaligned
+ * X4  Times ascend as long as every delta is in [1, DELTA_CALM] and the first is within TIME_CALM: then nothing wraps. Deltas
+ *     change seldom, so the decoder looks at them where they do.
+ * X5  The reader never loads past the bytes it was given: all but the last READ_SLACK bytes are read with unaligned
  *     64-bit loads, the rest from a zero-padded copy, and what ran into the padding is an error at the end.
  *
  * The decoder's position is a plain bit index: loads do not wait for the shifts of the sample before, so the processor
@@ -105,9 +107,14 @@ void xor_append(struct xor_state *s, uint8_t partial, int64_t t, uint64_t v, str
 
 #define READ_SLACK 48 /* bytes: a sample's 19, two loads of 9, and some */
 
+#define DELTA_CALM UINT64_C(0x3fffffffffff)                    /* ms: some 2,000 years */
+#define TIME_CALM  (INT64_MAX - (int64_t)(XOR_SAMPLES_MAX * DELTA_CALM)) /* either side of zero */
+_Static_assert(XOR_SAMPLES_MAX * DELTA_CALM < INT64_MAX / 2, "a chunk of such deltas does not wrap");
+
 struct decoder {
     int64_t t;
     uint64_t delta, v;
+    uint64_t delta_bits; /* all deltas - 1, or-ed: above DELTA_CALM if one is not positive, or is vast */
     unsigned lead, shift; /* window: leading zeros, trailing zeros */
 };
 
@@ -153,6 +160,7 @@ static size_t decode_run(struct decoder *d, const uint8_t *p, size_t *position, 
         unsigned used = 1;
         if (w >> 63) {
             s.delta += read_dod(p, pos, w, &used);
+            s.delta_bits |= s.delta - 1;
             if (UNLIKELY(used == 68)) {
                 pos += 68;
                 used = 0;
@@ -195,8 +203,9 @@ static bool short_chunk(struct err *err)
     return err_set(err, ERR_CORRUPT, "chunk ends inside a sample");
 }
 
-bool xor_decode(const uint8_t *p, size_t size, int64_t *t, double *v, struct err *err)
+bool xor_decode(const uint8_t *p, size_t size, int64_t *t, double *v, bool *ascends, struct err *err)
 {
+    *ascends = false;
     if (size < 2)
         return short_chunk(err);
     size_t n = get_be16(p);
@@ -215,6 +224,7 @@ bool xor_decode(const uint8_t *p, size_t size, int64_t *t, double *v, struct err
     d.delta = take_uvarint(&c);
     if (c.bad)
         return short_chunk(err);
+    d.delta_bits = d.delta - 1;
     d.t = (int64_t)((uint64_t)d.t + d.delta);
     struct bit_reader r = { .p = p, .bytes = size, .pos = (size_t)(c.p - p) * 8 };
     struct xor_column column = { .v = d.v };
@@ -244,5 +254,6 @@ bool xor_decode(const uint8_t *p, size_t size, int64_t *t, double *v, struct err
         if (i < n || tail_pos > rest * 8)
             return short_chunk(err);
     }
+    *ascends = d.delta_bits <= DELTA_CALM && t[0] <= TIME_CALM && t[0] >= -TIME_CALM;
     return bad ? err_set(err, ERR_CORRUPT, "chunk has a value of no width") : true;
 }

@@ -39,8 +39,9 @@ struct xor_step {
  * greater than s->t and s->n below XOR_SAMPLES_MAX. */
 void xor_append(struct xor_state *s, uint8_t partial, int64_t t, uint64_t v, struct xor_step *step);
 
-/* All samples of a chunk: t and v have room for the count in the first two bytes. Trailing bytes are ignored. */
-MUST_CHECK bool xor_decode(const uint8_t *p, size_t n, int64_t *t, double *v, struct err *err);
+/* All samples of a chunk: t and v have room for the count in the first two bytes. Trailing bytes are ignored. *ascends: the
+ * times surely do, so that nobody has to look; false says nothing. */
+MUST_CHECK bool xor_decode(const uint8_t *p, size_t n, int64_t *t, double *v, bool *ascends, struct err *err);
 /* The same for encoding 4, written by newer servers: start timestamps are read and dropped. */
 MUST_CHECK bool xor2_decode(const uint8_t *p, size_t n, int64_t *t, double *v, struct err *err);
 

@@ -29,14 +29,21 @@ static void put(struct chunk *c, int64_t t, uint64_t v)
     put_be16(c->bytes, c->state.n);
 }
 
-/* A copy of exactly the size, so that a load past the end is seen. */
-static bool decode(const uint8_t *p, size_t n, int64_t *t, double *v, struct err *err)
+/* A copy of exactly the size, so that a load past the end is seen. Times that are said to ascend do. */
+static bool decode_told(const uint8_t *p, size_t n, int64_t *t, double *v, bool *ascends, struct err *err)
 {
     uint8_t *copy = malloc(n ? n : 1);
     memcpy(copy, p, n);
-    bool ok = xor_decode(copy, n, t, v, err);
+    bool ok = xor_decode(copy, n, t, v, ascends, err);
     free(copy);
+    for (size_t i = 1; ok && *ascends && i < get_be16(p); i++)
+        assert_true(t[i] > t[i - 1]);
     return ok;
+}
+static bool decode(const uint8_t *p, size_t n, int64_t *t, double *v, struct err *err)
+{
+    bool ascends;
+    return decode_told(p, n, t, v, &ascends, err);
 }
 
 static uint64_t random_value(struct rng *r, int kind, uint64_t last)
@@ -79,10 +86,38 @@ static void random_samples_come_back_bit_for_bit(void **state)
             want_v[i] = last;
             put(&c, at, last);
         }
-        assert_true(decode(c.bytes, xor_bytes(&c.state), t, v, &err));
+        bool ascends;
+        assert_true(decode_told(c.bytes, xor_bytes(&c.state), t, v, &ascends, &err));
+        assert_true(ascends || n == 1);
         assert_memory_equal(t, want_t, n * sizeof *t);
         assert_memory_equal(v, want_v, n * sizeof *v);
     }
+}
+
+static void times_of_damaged_chunks_are_not_said_to_ascend(void **state)
+{
+    (void)state;
+    struct rng r;
+    static struct chunk c;
+    static int64_t t[65536];
+    static double v[65536];
+    size_t fell = 0;
+    rng_seed(&r, 11);
+    for (int round = 0; round < 20000; round++) {
+        struct err err = { 0 };
+        bool ascends;
+        int64_t at = round % 3 ? 1700000000000 : INT64_MAX - 1000000 * (1 + round % 5);
+        c.state = (struct xor_state){ 0 };
+        for (int i = 0; i < 20; i++)
+            put(&c, at += 1 + (int64_t)rng_below(&r, i % 4 ? 3 : 20000), f64_bits(i));
+        size_t n = xor_bytes(&c.state), bit = 16 + rng_below(&r, (uint32_t)n * 8 - 16);
+        c.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        if (!decode_told(c.bytes, n, t, v, &ascends, &err))
+            continue;
+        for (size_t i = 1; i < 20; i++)
+            fell += t[i] <= t[i - 1];
+    }
+    assert_true(fell > 100);
 }
 
 static void trailing_bytes_are_ignored(void **state)
@@ -152,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_samples_come_back_bit_for_bit),
+        cmocka_unit_test(times_of_damaged_chunks_are_not_said_to_ascend),
         cmocka_unit_test(trailing_bytes_are_ignored),
         cmocka_unit_test(every_cut_is_noticed_or_harmless),
         cmocka_unit_test(window_that_is_none_is_corrupt),
