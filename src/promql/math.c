@@ -43,7 +43,7 @@ static int value_order(const void *a, const void *b)
  * do not get smaller quickly are sorted, so that no order of values is slow. */
 static void select_nth(double *v, size_t n, size_t k)
 {
-    size_t low = 0, high = n - 1, budget = 2 * n + 64;
+    size_t low = 0, high = n - 1, budget = 16 * n;
     while (low < high) {
         size_t span = high - low + 1;
         if (budget < span) {

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "promql/scan_int.h"
 
 #include <math.h>
 
@@ -18,19 +19,25 @@ static bool uses_starts(const struct range_call *c)
 
 /* ---- resets ---- */
 
+static void add_reset(struct range_call *c, size_t i)
+{
+    if (c->resets_count == c->resets_capacity) {
+        c->resets_capacity = mem_grow(c->resets_capacity, c->resets_count + 1);
+        c->resets = mem_realloc_array(c->resets, c->resets_capacity, sizeof *c->resets);
+    }
+    c->resets[c->resets_count++] = u32_from_size(i);
+}
+
 static void find_resets(struct range_call *c)
 {
     const struct range_series *s = c->series;
     bool starts = uses_starts(c) && s->st;
     c->resets_count = c->resets_at = 0;
-    for (size_t i = 1; i < s->n; i++) {
-        if (LIKELY(!(s->v[i] < s->v[i - 1])) && !(starts && start_time_reset(s->t[i - 1], s->st[i - 1], s->t[i], s->st[i])))
-            continue;
-        if (c->resets_count == c->resets_capacity) {
-            c->resets_capacity = mem_grow(c->resets_capacity, c->resets_count + 1);
-            c->resets = mem_realloc_array(c->resets, c->resets_capacity, sizeof *c->resets);
-        }
-        c->resets[c->resets_count++] = u32_from_size(i);
+    for (size_t i = 1; i < s->n;) {
+        i = starts ? i : scan_fall(s->v, i, s->n);
+        for (size_t end = s->n - i < SCAN_BLOCK ? s->n : i + SCAN_BLOCK; i < end; i++)
+            if (s->v[i] < s->v[i - 1] || (starts && start_time_reset(s->t[i - 1], s->st[i - 1], s->t[i], s->st[i])))
+                add_reset(c, i);
     }
 }
 
@@ -410,6 +417,34 @@ static bool instantaneous(struct range_call *c, const struct window *w, bool is_
     *out = (struct point){ CELL_FLOAT, is_rate ? v / seconds : v, NULL };
     return true;
 }
+/* instantaneous() for all steps. */
+static inline size_t instant_column(struct range_call *c, bool is_rate)
+{
+    const struct spans *sp = &c->spans;
+    const int64_t *t = c->series->t;
+    const double *v = c->series->v;
+    size_t cells = 0;
+    if (is_rate && uses_starts(c) && c->series->st)
+        return SIZE_MAX;
+    for (size_t i = 0; i < c->frame->n; i++) {
+        if (sp->to[i] - sp->from[i] < 2)
+            continue;
+        size_t last = sp->to[i] - 1;
+        double d = is_rate && v[last] < v[last - 1] ? v[last] : v[last] - v[last - 1];
+        c->out->kind[i] = CELL_FLOAT;
+        c->out->v[i] = is_rate ? d / ((double)(t[last] - t[last - 1]) / 1000) : d;
+        cells++;
+    }
+    return cells;
+}
+static size_t irate_all(struct range_call *c)
+{
+    return instant_column(c, true);
+}
+static size_t idelta_all(struct range_call *c)
+{
+    return instant_column(c, false);
+}
 static bool irate_eval(struct range_call *c, const struct window *w, struct point *out)
 {
     return instantaneous(c, w, true, out);
@@ -421,5 +456,5 @@ static bool idelta_eval(struct range_call *c, const struct window *w, struct poi
 
 const struct range_function range_rate = { rate_eval, find_resets, rate_all },
                             range_increase = { increase_eval, find_resets, increase_all },
-                            range_delta = { delta_eval, NULL, delta_all }, range_irate = { irate_eval, NULL, NULL },
-                            range_idelta = { idelta_eval, NULL, NULL };
+                            range_delta = { delta_eval, NULL, delta_all }, range_irate = { irate_eval, NULL, irate_all },
+                            range_idelta = { idelta_eval, NULL, idelta_all };

@@ -8,6 +8,7 @@
 #include "promql/eval_int.h"
 
 #include "base/mem.h"
+#include "promql/scan_int.h"
 
 /* ---- sources ---- */
 
@@ -15,8 +16,8 @@ void stats_only(struct arena *a, struct columns *c);
 
 static bool any_stale(const struct columns *c)
 {
-    bool any = false;
-    for (size_t i = 0; i < c->n; i++)
+    bool any = false, nan = scan_has_nan(c->v, c->n);
+    for (size_t i = 0; nan && i < c->n; i++)
         any |= is_stale_nan(c->v[i]);
     for (size_t i = 0; i < c->hn; i++)
         any |= is_stale_nan(c->h[i]->sum);

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "promql/eval_int.h"
 #include "promql/promql.h"
+#include "promql/scan_int.h"
 #include "promql/testscript.h"
 #include "storage/memory.h"
 
@@ -191,7 +192,7 @@ static void each_step_of_a_range_is_what_it_is_alone(void **state)
         "min_over_time(x_total[40s])", "count_over_time(x_total[3s])", "last_over_time(x_total[3s])", "sum_over_time(x_total[8s])",
         "rate(x_total[10s] @ 100)", "increase(x_total[20s] offset 30s)", "sum(x_total)", "quantile(0.3, x_total)",
         "quantile_over_time(0.7, x_total[20s])", "max(rate(x_total[9s]))", "avg by (i) (x_total)", "resets(x_total[50s])",
-        "max_over_time(rate(x_total[5s])[20s:3s])",
+        "max_over_time(rate(x_total[5s])[20s:3s])", "irate(x_total[9s])", "idelta(x_total[9s])",
     };
     struct rng rng;
     rng_seed(&rng, 5);
@@ -248,6 +249,27 @@ static void quantiles_need_no_order(void **state)
     }
 }
 
+static void falls_and_nans_are_found_wherever_they_are(void **state)
+{
+    (void)state;
+    double v[40] = { 0 };
+    for (size_t n = 1; n <= ARRAY_LEN(v); n++) {
+        assert_int_equal(scan_fall(v, 1, n), n);
+        assert_false(scan_has_nan(v, n));
+        for (size_t at = 0; at < n; at++) {
+            v[at] = -1;
+            for (size_t from = 1; at && from <= at; from++) {
+                size_t found = scan_fall(v, from, n);
+                assert_true(found <= at && at < found + SCAN_BLOCK && found >= from);
+            }
+            v[at] = (double)NAN;
+            assert_true(scan_has_nan(v, n));
+            assert_int_equal(scan_fall(v, 1, n), n);
+            v[at] = 0;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,7 +278,7 @@ int main(void)
         cmocka_unit_test(info_joins_by_identity),           cmocka_unit_test(duration_expressions_are_seconds),
         cmocka_unit_test(equal_labels_are_an_error),        cmocka_unit_test(wrong_expectations_are_found),
         cmocka_unit_test(limits_end_queries),               cmocka_unit_test(each_step_of_a_range_is_what_it_is_alone),
-        cmocka_unit_test(quantiles_need_no_order),
+        cmocka_unit_test(quantiles_need_no_order),          cmocka_unit_test(falls_and_nans_are_found_wherever_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
