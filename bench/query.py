@@ -158,9 +158,11 @@ def start(binary, name, folder, data):
 
 
 def once(peer, path):
-    started, cpu = time.perf_counter(), peer.cpu()
+    cpu = peer.cpu()
+    started = time.perf_counter()
     data = peer.call("GET", path)
-    return (time.perf_counter() - started) * 1000, (peer.cpu() - cpu) * 1000, len(data)
+    took = time.perf_counter() - started
+    return took * 1000, (peer.cpu() - cpu) * 1000, len(data)
 
 
 def measure(peers, rounds):
