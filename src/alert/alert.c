@@ -1,57 +1,66 @@
-/* The alert value: header, label arrays and texts in one block, so that making one is one allocation and dropping one is
- * one free. Layout: struct alert | labels[] | annotations[] | texts, each text followed by nothing (str carries length).
+/* The alert value: header and packed values in one block, so that making one is one allocation and dropping one is one
+ * free.
  *
  * A1  Nothing but `refs` changes after alert_new() returns; the count is the only synchronisation.
- * A2  A value owns every byte it points at. */
+ * A2  A value owns its bytes and one reference of its family, and points at nothing else.
+ * A3  values holds one text for each name of the family, in the same order. */
 #include "alert/alert.h"
 
+#include "alert/family_int.h"
 #include "base/mem.h"
+#include "wire/varint.h"
 
-static size_t labels_text_bytes(struct labels ls)
+static size_t values_bytes(struct labels ls)
 {
     size_t n = 0;
     for (size_t i = 0; i < ls.n; i++)
-        n += ls.v[i].name.n + ls.v[i].value.n;
+        n += uvarint_size(ls.v[i].value.n) + ls.v[i].value.n;
     return n;
 }
 
-static struct str put_text(char **text, struct str s)
+static char *put_values(char *to, struct labels ls)
 {
-    struct str copy = { *text, s.n };
-    if (s.n)
-        memcpy(*text, s.p, s.n);
-    *text += s.n;
-    return copy;
+    for (size_t i = 0; i < ls.n; i++) {
+        struct str value = ls.v[i].value;
+        to += uvarint_put((uint8_t *)to, value.n);
+        if (value.n)
+            memcpy(to, value.p, value.n);
+        to += value.n;
+    }
+    return to;
 }
 
-static struct labels put_labels(struct label **at, char **text, struct labels ls)
+/* Trusted bytes: put_values() wrote them. Nearly all texts are shorter than 128 bytes. */
+static struct str take_value(const char **from)
 {
-    struct label *v = *at;
-    for (size_t i = 0; i < ls.n; i++)
-        v[i] = (struct label){ put_text(text, ls.v[i].name), put_text(text, ls.v[i].value) };
-    *at += ls.n;
-    return (struct labels){ v, ls.n };
+    const uint8_t *p = (const uint8_t *)*from;
+    size_t n = *p++;
+    if (UNLIKELY(n >= 0x80)) {
+        n &= 0x7f;
+        for (unsigned shift = 7;; shift += 7) {
+            uint8_t b = *p++;
+            n |= (size_t)(b & 0x7f) << shift;
+            if (b < 0x80)
+                break;
+        }
+    }
+    struct str value = str_of((const char *)p, n);
+    *from = value.p + n;
+    return value;
 }
 
-struct alert *alert_new(const struct alert_spec *spec)
+struct alert *alert_new(struct alert_families *fs, const struct alert_spec *spec)
 {
-    size_t pairs = spec->labels.n + spec->annotations.n;
-    size_t text_bytes =
-        labels_text_bytes(spec->labels) + labels_text_bytes(spec->annotations) + spec->generator_url.n;
-    struct alert *a = mem_alloc(sizeof *a + pairs * sizeof(struct label) + text_bytes);
-    struct label *at = (struct label *)(void *)(a + 1);
-    char *text = (char *)(at + pairs);
-    a->labels = put_labels(&at, &text, spec->labels);
-    a->annotations = put_labels(&at, &text, spec->annotations);
-    a->generator_url = put_text(&text, spec->generator_url);
+    struct alert *a = mem_alloc(sizeof *a + values_bytes(spec->labels) + values_bytes(spec->annotations));
+    a->family = alert_family_get(fs, spec);
+    char *annotations = put_values(a->values, spec->labels);
+    a->annotations_at = u32_from_size((size_t)(annotations - a->values));
+    put_values(annotations, spec->annotations);
     a->starts_at = spec->starts_at;
-    a->ends_at = spec->ends_at;
-    a->updated_at = spec->updated_at;
     a->starts_offset_s = spec->starts_offset_s;
     a->ends_offset_s = spec->ends_offset_s;
-    a->timeout = spec->timeout;
-    a->fp = labels_fingerprint(a->labels);
-    a->nflog_hash = labels_nflog_hash(a->labels);
+    a->fp = labels_fingerprint(spec->labels);
+    a->nflog_hash = labels_nflog_hash(spec->labels);
     atomic_init(&a->refs, 1);
     return a;
 }
@@ -71,31 +80,104 @@ void alert_release(const struct alert *a)
     struct alert *counted = (struct alert *)(uintptr_t)a;
     unsigned before = atomic_fetch_sub_explicit(&counted->refs, 1, memory_order_acq_rel);
     ASSERT(before > 0);
-    if (before == 1)
-        mem_free(counted);
+    if (before != 1)
+        return;
+    alert_family_release(counted->family);
+    mem_free(counted);
 }
 
-bool alert_resolved_at(const struct alert *a, struct wire_time now)
+/* ---- Reading ---- */
+
+struct alert_walk alert_walk_labels(const struct alert *a)
 {
-    return !wire_time_is_zero(a->ends_at) && wire_time_cmp(a->ends_at, now) <= 0;
+    const struct alert_family *f = a->family;
+    return (struct alert_walk){ f->names, f->names + f->labels_count, a->values };
 }
 
-struct alert_spec alert_spec_of(const struct alert *a)
+struct alert_walk alert_walk_annotations(const struct alert *a)
 {
-    return (struct alert_spec){
-        .labels = a->labels,
-        .annotations = a->annotations,
-        .generator_url = a->generator_url,
-        .starts_at = a->starts_at,
-        .ends_at = a->ends_at,
-        .updated_at = a->updated_at,
-        .starts_offset_s = a->starts_offset_s,
-        .ends_offset_s = a->ends_offset_s,
-        .timeout = a->timeout,
-    };
+    const struct alert_family *f = a->family;
+    const struct str *names = f->names + f->labels_count;
+    return (struct alert_walk){ names, names + f->annotations_count, a->values + a->annotations_at };
 }
 
-static bool spec_overlaps(const struct alert_spec *stored, const struct alert_spec *fresh)
+bool alert_walk_next(struct alert_walk *w, struct label *l)
+{
+    if (w->name == w->end)
+        return false;
+    l->name = *w->name++;
+    l->value = take_value(&w->value);
+    return true;
+}
+
+static struct labels unpack(struct alert_walk w, struct arena *arena)
+{
+    size_t n = (size_t)(w.end - w.name);
+    if (n == 0)
+        return (struct labels){ 0 };
+    struct label *v = arena_alloc_array(arena, n, sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        v[i] = (struct label){ w.name[i], take_value(&w.value) };
+    return (struct labels){ v, n };
+}
+
+struct labels alert_labels(const struct alert *a, struct arena *arena)
+{
+    return unpack(alert_walk_labels(a), arena);
+}
+
+struct labels alert_annotations(const struct alert *a, struct arena *arena)
+{
+    return unpack(alert_walk_annotations(a), arena);
+}
+
+struct str alert_label_value(const struct alert *a, struct str name)
+{
+    struct label l;
+    for (struct alert_walk w = alert_walk_labels(a); alert_walk_next(&w, &l);)
+        if (str_eq(l.name, name))
+            return l.value;
+    return STR_EMPTY;
+}
+
+/* ---- Order ---- */
+
+/* By one label: having it comes before lacking it. */
+static int compare_label(const struct alert *a, const struct alert *b, struct str name)
+{
+    struct str x = alert_label_value(a, name), y = alert_label_value(b, name);
+    if (x.n == 0 || y.n == 0)
+        return (x.n == 0) - (y.n == 0);
+    return str_cmp(x, y);
+}
+
+/* labels_cmp() over what is packed. */
+static int compare_labels(const struct alert *a, const struct alert *b)
+{
+    uint32_t x = a->family->labels_count, y = b->family->labels_count;
+    if (x != y)
+        return x < y ? -1 : 1;
+    struct alert_walk in_a = alert_walk_labels(a), in_b = alert_walk_labels(b);
+    struct label l, m;
+    while (alert_walk_next(&in_a, &l) && alert_walk_next(&in_b, &m)) {
+        int order = labels_cmp((struct labels){ &l, 1 }, (struct labels){ &m, 1 });
+        if (order != 0)
+            return order;
+    }
+    return 0;
+}
+
+int alert_compare(const struct alert *a, const struct alert *b)
+{
+    int order = compare_label(a, b, STR("job"));
+    if (order == 0)
+        order = compare_label(a, b, STR("instance"));
+    return order ? order : compare_labels(a, b);
+}
+
+/* ---- Merging ---- */
+
+static bool overlaps(const struct alert_spec *stored, const struct alert_spec *fresh)
 {
     return (wire_time_cmp(fresh->ends_at, stored->starts_at) > 0 &&
             wire_time_cmp(fresh->ends_at, stored->ends_at) < 0) ||
@@ -103,40 +185,27 @@ static bool spec_overlaps(const struct alert_spec *stored, const struct alert_sp
             wire_time_cmp(fresh->starts_at, stored->ends_at) < 0);
 }
 
-static bool spec_resolved_at(const struct alert_spec *s, struct wire_time now)
+static bool is_resolved(const struct alert_spec *s, struct wire_time now)
 {
     return !wire_time_is_zero(s->ends_at) && wire_time_cmp(s->ends_at, now) <= 0;
 }
 
 struct alert_spec alert_spec_merge(const struct alert_spec *stored, const struct alert_spec *fresh, struct wire_time now)
 {
-    if (!spec_overlaps(stored, fresh))
-        return *fresh;
-    bool fresh_is_younger = wire_time_cmp(fresh->updated_at, stored->updated_at) >= 0;
-    const struct alert_spec *younger = fresh_is_younger ? fresh : stored;
-    const struct alert_spec *older = fresh_is_younger ? stored : fresh;
-    struct alert_spec merged = *younger;
-    if (wire_time_cmp(older->starts_at, younger->starts_at) < 0) {
-        merged.starts_at = older->starts_at;
-        merged.starts_offset_s = older->starts_offset_s;
+    ASSERT(wire_time_cmp(fresh->updated_at, stored->updated_at) >= 0);
+    struct alert_spec merged = *fresh;
+    if (!overlaps(stored, fresh))
+        return merged;
+    if (wire_time_cmp(stored->starts_at, fresh->starts_at) < 0) {
+        merged.starts_at = stored->starts_at;
+        merged.starts_offset_s = stored->starts_offset_s;
     }
-    bool older_ends_later = wire_time_cmp(older->ends_at, younger->ends_at) > 0;
-    bool take_older_end = spec_resolved_at(younger, now) ? spec_resolved_at(older, now) && older_ends_later
-                                                         : older_ends_later && !older->timeout;
-    if (take_older_end) {
-        merged.ends_at = older->ends_at;
-        merged.ends_offset_s = older->ends_offset_s;
+    bool stored_ends_later = wire_time_cmp(stored->ends_at, fresh->ends_at) > 0;
+    bool take_stored_end = is_resolved(fresh, now) ? is_resolved(stored, now) && stored_ends_later
+                                                   : stored_ends_later && !stored->timeout;
+    if (take_stored_end) {
+        merged.ends_at = stored->ends_at;
+        merged.ends_offset_s = stored->ends_offset_s;
     }
     return merged;
-}
-
-struct alert *alert_merge(const struct alert *stored, const struct alert *fresh, struct wire_time now)
-{
-    ASSERT(stored->fp == fresh->fp);
-    struct alert_spec a = alert_spec_of(stored), b = alert_spec_of(fresh);
-    struct alert_spec merged = alert_spec_merge(&a, &b, now);
-    bool same = merged.annotations.v == b.annotations.v && merged.timeout == b.timeout &&
-                wire_time_cmp(merged.starts_at, b.starts_at) == 0 && wire_time_cmp(merged.ends_at, b.ends_at) == 0 &&
-                wire_time_cmp(merged.updated_at, b.updated_at) == 0;
-    return same ? alert_retain(fresh) : alert_new(&merged);
 }

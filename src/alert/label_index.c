@@ -93,10 +93,11 @@ static void add_one(struct label_index_shard *x, uint32_t hash, uint32_t slot)
     x->count++;
 }
 
-void alert_label_index_add(struct label_index *x, struct labels ls, uint32_t slot)
+void alert_label_index_add(struct label_index *x, const struct alert *a, uint32_t slot)
 {
-    for (size_t i = 0; i < ls.n; i++) {
-        uint32_t hash = hash_label(ls.v[i].name, ls.v[i].value);
+    struct label l;
+    for (struct alert_walk w = alert_walk_labels(a); alert_walk_next(&w, &l);) {
+        uint32_t hash = hash_label(l.name, l.value);
         add_one(shard_of(x, hash), hash, slot);
     }
 }
@@ -142,11 +143,12 @@ static void sweep(struct label_index_shard *x, struct label_index_list *l,
     }
 }
 
-void alert_label_index_remove(struct label_index *x, struct labels ls, uint32_t slot,
-                        bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg)
+void alert_label_index_remove(struct label_index *x, const struct alert *a, uint32_t slot,
+                              bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg)
 {
-    for (size_t i = 0; i < ls.n; i++) {
-        uint32_t hash = hash_label(ls.v[i].name, ls.v[i].value);
+    struct label label;
+    for (struct alert_walk w = alert_walk_labels(a); alert_walk_next(&w, &label);) {
+        uint32_t hash = hash_label(label.name, label.value);
         struct label_index_shard *shard = shard_of(x, hash);
         if (shard->count == 0)
             continue;
@@ -180,10 +182,11 @@ size_t alert_label_index_find(const struct label_index *x, struct str name, stru
     return l->is_many ? l->u.many[0] : 1;
 }
 
-bool alert_label_index_has(struct labels ls, uint32_t hash)
+bool alert_label_index_has(const struct alert *a, uint32_t hash)
 {
-    for (size_t i = 0; i < ls.n; i++)
-        if (hash_label(ls.v[i].name, ls.v[i].value) == hash)
+    struct label l;
+    for (struct alert_walk w = alert_walk_labels(a); alert_walk_next(&w, &l);)
+        if (hash_label(l.name, l.value) == hash)
             return true;
     return false;
 }

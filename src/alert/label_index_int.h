@@ -7,8 +7,8 @@
 #ifndef TOCSIN_ALERT_LABEL_INDEX_INT_H
 #define TOCSIN_ALERT_LABEL_INDEX_INT_H
 
+#include "alert/alert.h"
 #include "base/str.h"
-#include "model/labels.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,11 +35,11 @@ struct label_index {
 };
 
 void alert_label_index_deinit(struct label_index *x);
-void alert_label_index_add(struct label_index *x, struct labels ls, uint32_t slot);
+void alert_label_index_add(struct label_index *x, const struct alert *a, uint32_t slot);
 /* `has` says whether a slot is still listed and has a label of this hash (alert_label_index_has()). */
-void alert_label_index_remove(struct label_index *x, struct labels ls, uint32_t slot,
-                        bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg);
+void alert_label_index_remove(struct label_index *x, const struct alert *a, uint32_t slot,
+                              bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg);
 size_t alert_label_index_find(const struct label_index *x, struct str name, struct str value, const uint32_t **slots);
-bool alert_label_index_has(struct labels ls, uint32_t hash);
+bool alert_label_index_has(const struct alert *a, uint32_t hash);
 
 #endif

@@ -37,36 +37,29 @@ static void write_text(struct buf *out, struct str s)
     buf_str(out, s);
 }
 
-static void write_pairs(struct buf *out, struct labels ls)
+static void write_pairs(struct buf *out, size_t n, struct alert_walk w)
 {
-    uvarint_write(out, ls.n);
-    for (size_t i = 0; i < ls.n; i++) {
-        write_text(out, ls.v[i].name);
-        write_text(out, ls.v[i].value);
+    struct label l;
+    uvarint_write(out, n);
+    while (alert_walk_next(&w, &l)) {
+        write_text(out, l.name);
+        write_text(out, l.value);
     }
-}
-
-void alert_record_write_value(struct buf *out, const struct alert_spec *spec)
-{
-    buf_byte(out, ALERT_RECORD_WHOLE);
-    uvarint_write(out, spec->timeout ? FLAG : 0);
-    write_time(out, spec->starts_at);
-    write_time(out, spec->ends_at);
-    write_time(out, spec->updated_at);
-    varint_write(out, spec->starts_offset_s);
-    varint_write(out, spec->ends_offset_s);
-    write_pairs(out, spec->labels);
-    write_pairs(out, spec->annotations);
-    write_text(out, spec->generator_url);
 }
 
 void alert_record_write(struct buf *out, const struct alert_slot *s)
 {
-    struct alert_spec spec = alert_spec_of(s->value);
-    spec.ends_at = s->ends_at;
-    spec.updated_at = s->updated_at;
-    spec.timeout = s->timeout;
-    alert_record_write_value(out, &spec);
+    const struct alert *v = s->value;
+    buf_byte(out, ALERT_RECORD_WHOLE);
+    uvarint_write(out, s->timeout ? FLAG : 0);
+    write_time(out, v->starts_at);
+    write_time(out, s->ends_at);
+    write_time(out, s->updated_at);
+    varint_write(out, v->starts_offset_s);
+    varint_write(out, v->ends_offset_s);
+    write_pairs(out, v->family->labels_count, alert_walk_labels(v));
+    write_pairs(out, v->family->annotations_count, alert_walk_annotations(v));
+    write_text(out, v->family->generator_url);
 }
 
 void alert_record_begin_times(struct buf *out)

@@ -39,7 +39,6 @@ struct alert_record {
 };
 
 void alert_record_write(struct buf *out, const struct alert_slot *s);          /* WHOLE */
-void alert_record_write_value(struct buf *out, const struct alert_spec *spec); /* WHOLE */
 /* TIMES: begin once, then one append per alert. False if the times do not fit (before 1678 or after 2262): the caller
  * writes the whole alert instead. */
 void alert_record_begin_times(struct buf *out);

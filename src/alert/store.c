@@ -9,14 +9,14 @@
  *                            |  +----------------------------|----------------------> (none)
  *                            +-------------------------------+  put, merge: the same slot again
  *
- * S1  listed slots: in the map, in their bucket's list, in the label index, counted in `count`.
+ * S1  listed slots: in the map, in the label index, counted in `count`.
  * S2  unlisted slots: in the map, refs > 0, in nothing else.
- * S3  A slot's times are never older than its value's; alert_slot_value() makes a value of the two.
- * S4  held implies listed.
+ * S3  held implies listed.
  *
  * The path that matters is the unchanged re-send: fingerprint, one lookup, a comparison of annotations, two stores. */
 #include "alert/store.h"
 
+#include "alert/family_int.h"
 #include "alert/label_index_int.h"
 #include "alert/limit_int.h"
 #include "base/map.h"
@@ -41,7 +41,7 @@ struct alert_store {
     size_t held_count;
     struct wire_time alive; /* of the process before, as alert_store_restored() was told */
     uint64_t version, stamp;
-    uint32_t buckets[ALERT_BUCKETS]; /* first slot's index + 1 */
+    struct alert_families families;
     struct label_index labels;
     struct limit limit;
     bool names_in_metrics;
@@ -137,7 +137,7 @@ void alert_slot_release(struct alert_store *st, struct alert_slot *s)
 
 static struct str slot_name(const struct alert_slot *s)
 {
-    return labels_get(s->value->labels, STR("alertname"));
+    return alert_label_value(s->value, STR("alertname"));
 }
 
 static void slot_list(struct alert_store *st, struct alert_slot *s)
@@ -145,19 +145,13 @@ static void slot_list(struct alert_store *st, struct alert_slot *s)
     ASSERT(!s->listed);
     s->listed = true;
     st->count++;
-    uint32_t *first = &st->buckets[s->fp >> 56];
-    s->prev = 0;
-    s->next = *first;
-    if (*first)
-        slot_at(st, *first - 1)->prev = s->index + 1;
-    *first = s->index + 1;
-    alert_label_index_add(&st->labels, s->value->labels, s->index);
+    alert_label_index_add(&st->labels, s->value, s->index);
 }
 
 static bool slot_has_label(void *arg, uint32_t index, uint32_t hash)
 {
     const struct alert_slot *s = slot_at(arg, index);
-    return s->listed && alert_label_index_has(s->value->labels, hash);
+    return s->listed && alert_label_index_has(s->value, hash);
 }
 
 static void slot_set_held(struct alert_store *st, struct alert_slot *s, bool held)
@@ -174,14 +168,7 @@ static void slot_unlist(struct alert_store *st, struct alert_slot *s)
     slot_set_held(st, s, false);
     s->listed = false;
     st->count--;
-    if (s->prev)
-        slot_at(st, s->prev - 1)->next = s->next;
-    else
-        st->buckets[s->fp >> 56] = s->next;
-    if (s->next)
-        slot_at(st, s->next - 1)->prev = s->prev;
-    s->next = s->prev = 0;
-    alert_label_index_remove(&st->labels, s->value->labels, s->index, slot_has_label, st);
+    alert_label_index_remove(&st->labels, s->value, s->index, slot_has_label, st);
     alert_limit_forget(&st->limit, slot_name(s), s->fp);
     if (s->refs == 0)
         slot_end(st, s);
@@ -199,38 +186,20 @@ enum alert_state alert_slot_state(const struct alert_slot *s, struct wire_time n
     return slot_resolved(s, now) ? ALERT_RESOLVED : ALERT_FIRING;
 }
 
-static struct alert_spec slot_spec(const struct alert_slot *s)
+static void slot_set_times(struct alert_slot *s, const struct alert_spec *spec)
 {
-    struct alert_spec spec = alert_spec_of(s->value);
-    spec.ends_at = s->ends_at;
-    spec.updated_at = s->updated_at;
-    spec.timeout = s->timeout;
-    return spec;
+    s->ends_at = spec->ends_at;
+    s->updated_at = spec->updated_at;
+    s->timeout = spec->timeout;
 }
 
-static void slot_set_times(struct alert_slot *s, struct wire_time ends_at, struct wire_time updated_at, bool timeout)
+static void slot_set_value(struct alert_store *st, struct alert_slot *s, const struct alert_spec *spec)
 {
-    s->ends_at = ends_at;
-    s->updated_at = updated_at;
-    s->timeout = timeout;
-}
-
-static void slot_set_value(struct alert_slot *s, struct alert *value)
-{
-    alert_release(s->value);
-    s->value = value;
-    slot_set_times(s, value->ends_at, value->updated_at, value->timeout);
-}
-
-const struct alert *alert_slot_value(struct alert_slot *s)
-{
-    const struct alert *v = s->value;
-    if (wire_time_cmp(v->ends_at, s->ends_at) != 0 || wire_time_cmp(v->updated_at, s->updated_at) != 0 ||
-        v->timeout != s->timeout) {
-        struct alert_spec spec = slot_spec(s);
-        slot_set_value(s, alert_new(&spec));
-    }
-    return s->value;
+    const struct alert *before = s->value;
+    s->value = alert_new(&st->families, spec);
+    ASSERT(s->value->fp == s->fp);
+    slot_set_times(s, spec);
+    alert_release(before);
 }
 
 /* ---- Life of the store ---- */
@@ -260,6 +229,7 @@ void alert_store_free(struct alert_store *st)
     for (size_t i = 0; i < FP_SHARDS; i++)
         map64_deinit(&st->by_fp[i]);
     alert_label_index_deinit(&st->labels);
+    alert_families_deinit(&st->families);
     alert_limit_deinit(&st->limit);
     metric_stats_deinit(alert_metrics_named, alert_metrics_named_count, &st->stats);
     mem_free(st);
@@ -312,12 +282,23 @@ static enum alert_change put_new(struct alert_store *st, struct wire_time now, c
     }
     if (!s)
         s = slot_new(st, fp);
-    slot_set_value(s, alert_new(spec));
-    ASSERT(s->value->fp == fp);
+    slot_set_value(st, s, spec);
     slot_list(st, s);
     st->version++;
     *out = s;
     return ALERT_NEW;
+}
+
+static bool same_annotations(const struct alert *a, struct labels ls)
+{
+    if (a->family->annotations_count != ls.n)
+        return false;
+    struct label ours;
+    struct alert_walk w = alert_walk_annotations(a);
+    for (size_t i = 0; alert_walk_next(&w, &ours); i++)
+        if (!str_eq(ours.name, ls.v[i].name) || !str_eq(ours.value, ls.v[i].value))
+            return false;
+    return true;
 }
 
 /* Equal but for ends_at, updated_at: the stored value can stay. */
@@ -326,7 +307,18 @@ static bool same_value(const struct alert_slot *s, const struct alert_spec *spec
     const struct alert *v = s->value;
     return s->timeout == spec->timeout && wire_time_cmp(v->starts_at, spec->starts_at) == 0 &&
            v->starts_offset_s == spec->starts_offset_s && v->ends_offset_s == spec->ends_offset_s &&
-           str_eq(v->generator_url, spec->generator_url) && labels_eq(v->annotations, spec->annotations);
+           str_eq(v->family->generator_url, spec->generator_url) && same_annotations(v, spec->annotations);
+}
+
+/* The listed slot has come to be what was_resolved does not know yet. */
+static enum alert_change slot_changed(struct alert_store *st, struct wire_time now, struct alert_slot *s,
+                                      bool was_resolved, enum alert_change change)
+{
+    slot_set_held(st, s, false);
+    st->version++;
+    if (st->limit.max)
+        alert_limit_moved(&st->limit, slot_name(s), s->ends_at);
+    return was_resolved != slot_resolved(s, now) ? ALERT_CHANGED : change;
 }
 
 /* The listed slot becomes what spec says. */
@@ -334,20 +326,26 @@ static enum alert_change put_known(struct alert_store *st, struct wire_time now,
                                    struct alert_slot *s)
 {
     bool was_resolved = alert_slot_state(s, now) == ALERT_RESOLVED;
-    slot_set_held(st, s, false);
-    st->version++;
-    enum alert_change change = ALERT_RESENT;
     if (LIKELY(same_value(s, spec))) {
-        slot_set_times(s, spec->ends_at, spec->updated_at, spec->timeout);
-    } else {
-        slot_set_value(s, alert_new(spec));
-        change = ALERT_CHANGED;
+        slot_set_times(s, spec);
+        return slot_changed(st, now, s, was_resolved, ALERT_RESENT);
     }
-    if (was_resolved != slot_resolved(s, now))
-        change = ALERT_CHANGED;
-    if (st->limit.max)
-        alert_limit_moved(&st->limit, slot_name(s), s->ends_at);
-    return change;
+    slot_set_value(st, s, spec);
+    return slot_changed(st, now, s, was_resolved, ALERT_CHANGED);
+}
+
+/* What is stored, as far as merging looks at it. */
+static struct alert_spec stored_times(const struct alert_slot *s)
+{
+    const struct alert *v = s->value;
+    return (struct alert_spec){
+        .starts_at = v->starts_at,
+        .ends_at = s->ends_at,
+        .updated_at = s->updated_at,
+        .starts_offset_s = v->starts_offset_s,
+        .ends_offset_s = v->ends_offset_s,
+        .timeout = s->timeout,
+    };
 }
 
 enum alert_change alert_store_put(struct alert_store *st, struct wire_time now, const struct alert_spec *spec,
@@ -359,11 +357,10 @@ enum alert_change alert_store_put(struct alert_store *st, struct wire_time now, 
     if (!s || !s->listed)
         return put_new(st, now, spec, fp, s, slot);
     *slot = s;
-    struct alert_spec stored = slot_spec(s), fresh = *spec;
+    struct alert_spec stored = stored_times(s), fresh = *spec;
     if (wire_time_cmp(fresh.updated_at, stored.updated_at) <= 0) /* a peer's clock is ahead: what we say last is newest */
         fresh.updated_at = wire_time_add_ns(stored.updated_at, 1);
     struct alert_spec merged = alert_spec_merge(&stored, &fresh, now);
-    merged.labels = spec->labels;
     return put_known(st, now, &merged, s);
 }
 
@@ -397,10 +394,10 @@ enum alert_change alert_store_merge_times(struct alert_store *st, struct wire_ti
     *slot = s;
     if (!is_newer(s, ends_at, updated_at))
         return ALERT_OLDER;
-    struct alert_spec spec = slot_spec(s);
-    spec.ends_at = ends_at;
-    spec.updated_at = updated_at;
-    return put_known(st, now, &spec, s);
+    bool was_resolved = alert_slot_state(s, now) == ALERT_RESOLVED;
+    s->ends_at = ends_at;
+    s->updated_at = updated_at;
+    return slot_changed(st, now, s, was_resolved, ALERT_RESENT);
 }
 
 size_t alert_store_restored(struct alert_store *st, struct wire_time alive, struct wire_time now)
@@ -434,6 +431,7 @@ size_t alert_store_release_held(struct alert_store *st)
 
 bool alert_store_gc(struct alert_store *st, struct wire_time now, uint32_t *cursor, size_t slots_max)
 {
+    alert_families_sweep(&st->families, slots_max);
     for (size_t seen = 0; *cursor < st->used && seen < slots_max; seen++) {
         struct alert_slot *s = slot_at(st, (*cursor)++);
         if (!s->listed || s->held || !slot_resolved(s, now))
@@ -492,27 +490,4 @@ uint32_t alert_store_slots(const struct alert_store *st)
 size_t alert_store_candidates(const struct alert_store *st, struct str name, struct str value, const uint32_t **indexes)
 {
     return alert_label_index_find(&st->labels, name, value, indexes);
-}
-
-void alert_store_digest(const struct alert_store *st, struct wire_time now, struct wire_time since,
-                        uint64_t (*mix)(uint64_t fp, bool resolved), uint64_t out[ALERT_BUCKETS])
-{
-    memset(out, 0, ALERT_BUCKETS * sizeof *out);
-    const struct alert_slot *s;
-    for (uint32_t i = 0; (s = alert_store_next(st, &i)) != NULL;) {
-        bool resolved = alert_slot_state(s, now) == ALERT_RESOLVED;
-        if (!resolved || wire_time_cmp(s->ends_at, since) > 0)
-            out[s->fp >> 56] ^= mix(s->fp, resolved);
-    }
-}
-
-struct alert_slot *alert_store_bucket_first(const struct alert_store *st, uint32_t bucket)
-{
-    ASSERT(bucket < ALERT_BUCKETS);
-    return st->buckets[bucket] ? slot_at(st, st->buckets[bucket] - 1) : NULL;
-}
-
-struct alert_slot *alert_store_bucket_next(const struct alert_store *st, const struct alert_slot *s)
-{
-    return s->next ? slot_at(st, s->next - 1) : NULL;
 }

@@ -27,23 +27,20 @@ enum alert_memo { ALERT_MEMO_SILENCE, ALERT_MEMO_INHIBIT, ALERT_MEMO_DISPATCH, A
 enum alert_mark { ALERT_UNPROCESSED, ALERT_ACTIVE, ALERT_SUPPRESSED };
 
 struct alert_slot {
-    const struct alert *value; /* its ends_at and updated_at may be older than the slot's: alert_slot_value() */
+    const struct alert *value;
     struct wire_time ends_at, updated_at;
     fingerprint fp;
-    uint32_t index;            /* dense number of the slot, reused after its end */
-    uint32_t refs;             /* of groups and the inhibitor */
-    uint32_t next, prev;       /* in its digest bucket, by index + 1; 0: none */
-    bool timeout;              /* ends_at was derived from resolve_timeout */
-    bool listed;               /* false: collected, only referenced */
-    bool held;                 /* restored, ran out while nobody was listening; see alert_store_restored() */
-    enum alert_mark mark;      /* what the last flush found, for metrics */
+    uint32_t index;       /* dense number of the slot, reused after its end */
+    uint32_t refs;        /* of groups and the inhibitor */
+    bool timeout;         /* ends_at was derived from resolve_timeout */
+    bool listed;          /* false: collected, only referenced */
+    bool held;            /* restored, ran out while nobody was listening; see alert_store_restored() */
+    enum alert_mark mark; /* what the last flush found, for metrics */
     void *memo[ALERT_MEMOS];
 };
 
 enum alert_state { ALERT_FIRING, ALERT_HELD, ALERT_RESOLVED };
 enum alert_state alert_slot_state(const struct alert_slot *s, struct wire_time now);
-/* A value whose times are the slot's, made anew if they moved since; borrowed from the slot. */
-const struct alert *alert_slot_value(struct alert_slot *s);
 
 struct alert_stats {
     struct counter limited;           /* alertmanager_alerts_limited_total */
@@ -118,16 +115,5 @@ struct alert_slot *alert_store_next(const struct alert_store *st, uint32_t *curs
 size_t alert_store_candidates(const struct alert_store *st, struct str name, struct str value, const uint32_t **indexes);
 struct alert_slot *alert_store_at(const struct alert_store *st, uint32_t index); /* NULL if it is not listed */
 uint32_t alert_store_slots(const struct alert_store *st); /* every slot's index is below this */
-
-/* ---- Buckets, for peers that compare what they know ---- */
-
-/* Alerts fall into buckets by the first byte of their fingerprint. */
-#define ALERT_BUCKETS 256
-/* For each bucket the exclusive or of mix(fingerprint, resolved) over its listed alerts that are not resolved at `now`
- * or ended after `since`. A walk: about 1 ms for 100,000 alerts. */
-void alert_store_digest(const struct alert_store *st, struct wire_time now, struct wire_time since,
-                        uint64_t (*mix)(uint64_t fp, bool resolved), uint64_t out[ALERT_BUCKETS]);
-struct alert_slot *alert_store_bucket_first(const struct alert_store *st, uint32_t bucket);
-struct alert_slot *alert_store_bucket_next(const struct alert_store *st, const struct alert_slot *s);
 
 #endif

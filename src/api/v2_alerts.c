@@ -12,7 +12,7 @@
 
 #define PIECE_BYTES (48 * 1024)
 
-static const size_t PREFETCH_AHEAD = 8, PREFETCH_BYTES = 512; /* most of an alert */
+static const size_t PREFETCH_AHEAD = 8, PREFETCH_BYTES = 320; /* most of an alert */
 
 struct listed_group {
     const struct dispatch_group_row *row;
@@ -36,6 +36,7 @@ struct listing {
     bool active, silenced, inhibited, muted;
     bool groups_wanted;
     bool prepared;
+    struct arena labels;      /* of the alert that is looked at */
 
     const bool *route_passes; /* by route index */
     uint32_t *rows;           /* /alerts: what is listed */
@@ -54,6 +55,7 @@ static void listing_end(void *arg)
     struct listing *l = arg;
     matchers_deinit(&l->filters);
     api_receiver_filter_deinit(&l->receivers);
+    arena_deinit(&l->labels);
     buf_deinit(&l->ends_at.text);
     buf_deinit(&l->starts_at.text);
     buf_deinit(&l->updated_at.text);
@@ -71,7 +73,7 @@ static bool suppressed(const struct dispatch_alert_row *row)
     return row->inhibited || row->silenced_by_count > 0;
 }
 
-static bool row_passes(const struct listing *l, const struct dispatch_alert_row *row)
+static bool row_passes(struct listing *l, const struct dispatch_alert_row *row)
 {
     if (!row->held && wire_time_cmp(row->ends_at, l->now) < 0)
         return false;
@@ -81,7 +83,10 @@ static bool row_passes(const struct listing *l, const struct dispatch_alert_row 
         return false;
     if (!l->inhibited && row->inhibited)
         return false;
-    return matchers_match(&l->filters, row->alert->labels);
+    if (l->filters.n == 0)
+        return true;
+    arena_reset(&l->labels);
+    return matchers_match(&l->filters, alert_labels(row->alert, &l->labels));
 }
 
 static bool routes_pass(const struct listing *l, const struct dispatch_alert_row *row)
@@ -95,23 +100,9 @@ static bool routes_pass(const struct listing *l, const struct dispatch_alert_row
 /* qsort has no argument; the view is all that the order needs. */
 static _Thread_local const struct dispatch_alert_row *sorted_rows;
 
-/* A present label goes before an absent one; two present ones by value. */
-static int by_label(struct labels a, struct labels b, struct str name)
-{
-    bool in_a = labels_has(a, name), in_b = labels_has(b, name);
-    if (in_a != in_b)
-        return in_a ? -1 : 1;
-    return in_a ? str_cmp(labels_get(a, name), labels_get(b, name)) : 0;
-}
-
 static int by_job(const void *a, const void *b)
 {
-    struct labels x = sorted_rows[*(const uint32_t *)a].alert->labels;
-    struct labels y = sorted_rows[*(const uint32_t *)b].alert->labels;
-    int order = by_label(x, y, STR("job"));
-    if (order == 0)
-        order = by_label(x, y, STR("instance"));
-    return order ? order : labels_cmp(x, y);
+    return alert_compare(sorted_rows[*(const uint32_t *)a].alert, sorted_rows[*(const uint32_t *)b].alert);
 }
 
 static int by_group(const void *a, const void *b)
@@ -240,6 +231,13 @@ static void write_text(struct json_writer *w, struct str text)
     w->need_comma = false;
 }
 
+static void write_pairs(struct json_writer *w, struct alert_walk pairs)
+{
+    struct label l;
+    while (alert_walk_next(&pairs, &l))
+        jw_kv(w, l.name, l.value);
+}
+
 static void write_labels(struct json_writer *w, struct labels ls)
 {
     for (size_t i = 0; i < ls.n; i++)
@@ -303,7 +301,7 @@ static void write_alert(struct listing *l, uint32_t index, const struct dispatch
     const struct alert *a = row->alert;
     jw_object(w);
     write_text(w, STR("\"annotations\":{"));
-    write_labels(w, a->annotations);
+    write_pairs(w, alert_walk_annotations(a));
     write_text(w, STR("},\"endsAt\":\""));
     write_time(w, &l->ends_at, row->ends_at);
     write_text(w, STR("\",\"fingerprint\":\""));
@@ -317,13 +315,13 @@ static void write_alert(struct listing *l, uint32_t index, const struct dispatch
     write_text(w, STR(",\"updatedAt\":\""));
     write_time(w, &l->updated_at, row->updated_at);
     write_text(w, STR("\","));
-    if (a->generator_url.n) {
+    if (a->family->generator_url.n) {
         write_text(w, STR("\"generatorURL\":"));
-        jw_str(w, a->generator_url);
+        jw_str(w, a->family->generator_url);
         write_text(w, STR(","));
     }
     write_text(w, STR("\"labels\":{"));
-    write_labels(w, a->labels);
+    write_pairs(w, alert_walk_labels(a));
     write_text(w, STR("}}"));
     w->need_comma = true;
 }
@@ -414,6 +412,7 @@ static void list(struct api_call *c, bool groups)
     http_params_parse(c->req->arena, c->req->query, &ps);
     l->api = c->api;
     l->arena = c->req->arena;
+    arena_init(&l->labels, ARENA_NO_LIMIT);
     l->groups_wanted = groups;
     l->active = api_param_bool(&ps, STR("active"), true);
     l->silenced = api_param_bool(&ps, STR("silenced"), true);

@@ -543,7 +543,7 @@ static struct labels route_labels(void *arg, struct arena *arena, const struct d
     struct notification_alert *alerts = arena_alloc_array(&n->arena, g->alerts_count, sizeof *alerts);
     for (size_t i = 0; i < g->alerts_count; i++) {
         const struct dispatch_alert_row *row = &v->alerts[g->alerts[i]];
-        alerts[i] = (struct notification_alert){ alert_retain(row->alert),
+        alerts[i] = (struct notification_alert){ alert_retain(row->alert), row->ends_at,
                                                  !row->held && wire_time_cmp(row->ends_at, v->now) <= 0 };
     }
     n->receiver = g->route->receiver;

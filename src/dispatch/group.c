@@ -57,7 +57,8 @@ static struct route_memo *memo_make(struct dispatch *d, struct alert_slot *s)
     dispatch_group_memo_end(NULL, s); /* of a generation before */
     struct route_memo *m = memo_place(d, s);
     m->stamp = d->stamp;
-    m->set = router_match(d->router, s->value->labels);
+    arena_reset(&d->scratch);
+    m->set = router_match(d->router, alert_labels(s->value, &d->scratch));
     m->is_many = m->set->n > 1;
     if (m->is_many)
         m->u.many = mem_alloc_array(m->set->n, sizeof(struct group *));
@@ -210,7 +211,7 @@ void dispatch_group_route(struct dispatch *d, struct alert_slot *s)
             continue;
         const struct route *r = route_tree_at(d->config.routes, m->set->v[i]);
         arena_reset(&d->scratch);
-        struct labels labels = route_group_labels(&d->scratch, r, s->value->labels);
+        struct labels labels = route_group_labels(&d->scratch, r, alert_labels(s->value, &d->scratch));
         fingerprint fp = labels_fingerprint(labels);
         struct group *g = map64_get(&d->by_route[r->index], fp);
         if (!g)

@@ -17,22 +17,9 @@ void group_members_deinit(struct members *m)
     *m = (struct members){ 0 };
 }
 
-/* By one label: having it comes before lacking it. */
-static int compare_label(struct labels a, struct labels b, struct str name)
+static int compare(const struct alert_slot *a, const struct alert_slot *b)
 {
-    bool in_a = labels_has(a, name), in_b = labels_has(b, name);
-    if (in_a != in_b)
-        return in_a ? -1 : 1;
-    return in_a ? str_cmp(labels_get(a, name), labels_get(b, name)) : 0;
-}
-
-int group_members_compare(const struct alert_slot *a, const struct alert_slot *b)
-{
-    struct labels x = a->value->labels, y = b->value->labels;
-    int order = compare_label(x, y, STR("job"));
-    if (order == 0)
-        order = compare_label(x, y, STR("instance"));
-    return order ? order : labels_cmp(x, y);
+    return alert_compare(a->value, b->value);
 }
 
 /* The last run whose first slot is not after s (0 if none is). */
@@ -41,7 +28,7 @@ static uint32_t find_run(const struct members *m, const struct alert_slot *s)
     uint32_t lo = 0, hi = m->runs_count;
     while (hi - lo > 1) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (group_members_compare(m->runs[mid].v[0], s) <= 0)
+        if (compare(m->runs[mid].v[0], s) <= 0)
             lo = mid;
         else
             hi = mid;
@@ -55,7 +42,7 @@ static uint32_t find_place(const struct member_run *r, const struct alert_slot *
     uint32_t lo = 0, hi = r->n;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (group_members_compare(r->v[mid], s) < 0)
+        if (compare(r->v[mid], s) < 0)
             lo = mid + 1;
         else
             hi = mid;
@@ -112,7 +99,7 @@ bool group_members_remove(struct members *m, const struct alert_slot *s)
     uint32_t at = find_run(m, s);
     struct member_run *r = &m->runs[at];
     uint32_t place = find_place(r, s);
-    while (place < r->n && r->v[place] != s && group_members_compare(r->v[place], s) == 0)
+    while (place < r->n && r->v[place] != s && compare(r->v[place], s) == 0)
         place++;
     if (place == r->n || r->v[place] != s)
         return false;

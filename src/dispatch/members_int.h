@@ -1,6 +1,6 @@
-/* The alerts of a group, in the order in which a notification lists them (spec/alertmanager.md 4.4): by job, by
- * instance, those that lack the label last, then by label set. Kept in order at all times, so that a flush of 100,000
- * alerts sorts nothing: runs of at most RUN_MAX slots, found by binary search, split when full.
+/* The alerts of a group, in the order in which a notification lists them (alert_compare(), spec/alertmanager.md 4.4).
+ * Kept in order at all times, so that a flush of 100,000 alerts sorts nothing: runs of at most RUN_MAX slots, found by
+ * binary search, split when full.
  *
  * The order depends on labels only, which never change under a slot. Members hold a reference each: the caller's
  * business. Thread: the alert thread. */
@@ -26,6 +26,5 @@ struct member_at {
     uint32_t run, i;
 };
 struct alert_slot *group_members_next(const struct members *m, struct member_at *at);
-int group_members_compare(const struct alert_slot *a, const struct alert_slot *b);
 
 #endif

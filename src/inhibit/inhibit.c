@@ -52,6 +52,7 @@ struct inhibitor {
     struct memo *memos;
     size_t sources;
     struct place *scratch; /* rules_count of them */
+    struct arena labels;   /* of the alert that is looked at */
     struct inhibit_stats stats;
 };
 
@@ -100,7 +101,8 @@ static void spot_release(struct spot *spot)
 
 static struct memo *memo_new(struct inhibitor *in, struct alert_slot *s)
 {
-    struct labels ls = s->value->labels;
+    arena_reset(&in->labels);
+    struct labels ls = alert_labels(s->value, &in->labels);
     size_t n = 0;
     for (size_t i = 0; i < in->rules_count; i++) {
         const struct inhibit_rule *r = in->rules[i].rule;
@@ -194,6 +196,7 @@ struct inhibitor *inhibitor_new(const struct inhibit_rule *rules, size_t rules_c
     in->rules_count = rules_count;
     in->rules = mem_alloc_array(rules_count, sizeof *in->rules);
     in->scratch = mem_alloc_array(rules_count, sizeof *in->scratch);
+    arena_init(&in->labels, ARENA_NO_LIMIT);
     for (size_t i = 0; i < rules_count; i++)
         in->rules[i].rule = &rules[i];
     gauge_set(&in->stats.rules, (double)rules_count);
@@ -248,6 +251,7 @@ void inhibitor_free(struct inhibitor *in)
     }
     mem_free(in->rules);
     mem_free(in->scratch);
+    arena_deinit(&in->labels);
     mem_free(in);
 }
 

@@ -29,7 +29,8 @@ struct str notify_reason_text(enum notify_reason r); /* "first notification", ..
 
 struct notification_alert {
     const struct alert *alert; /* retained */
-    bool resolved;             /* at flush time; a firing one shows ends_at as the zero time */
+    struct wire_time ends_at;  /* shown if it is */
+    bool resolved;             /* at flush time */
 };
 
 /* One key of the nflog's receiver data (spec 6 "Receiver data"). */

@@ -224,12 +224,12 @@ static void alert_status(const void *self, struct tval *out)
     *out = tval_str(alert_of(self)->status);
 }
 
-static void alert_labels(const void *self, struct tval *out)
+static void alert_kv_labels(const void *self, struct tval *out)
 {
     *out = kv_value(alert_of(self)->labels);
 }
 
-static void alert_annotations(const void *self, struct tval *out)
+static void alert_kv_annotations(const void *self, struct tval *out)
 {
     *out = kv_value(alert_of(self)->annotations);
 }
@@ -256,8 +256,8 @@ static void alert_fingerprint(const void *self, struct tval *out)
 
 static const struct tval_field alert_fields[] = {
     { STR_INIT("Status"), STR_INIT("status"), alert_status, TVAL_TEXT(struct render_alert, status) },
-    { STR_INIT("Labels"), STR_INIT("labels"), alert_labels, 0 },
-    { STR_INIT("Annotations"), STR_INIT("annotations"), alert_annotations, 0 },
+    { STR_INIT("Labels"), STR_INIT("labels"), alert_kv_labels, 0 },
+    { STR_INIT("Annotations"), STR_INIT("annotations"), alert_kv_annotations, 0 },
     { STR_INIT("StartsAt"), STR_INIT("startsAt"), alert_starts_at, 0 },
     { STR_INIT("EndsAt"), STR_INIT("endsAt"), alert_ends_at, 0 },
     { STR_INIT("GeneratorURL"), STR_INIT("generatorURL"), alert_generator_url,
@@ -439,13 +439,13 @@ static void alert_from(struct arena *a, const struct notification_alert *na, str
     fingerprint_write(&fp, al->fp);
     *out = (struct render_alert){
         .status = na->resolved ? STR("resolved") : STR("firing"),
-        .labels = present(al->labels),
-        .annotations = present(al->annotations),
+        .labels = present(alert_labels(al, a)),
+        .annotations = present(alert_annotations(al, a)),
         .starts_at = al->starts_at,
         .starts_offset_s = al->starts_offset_s,
-        .ends_at = na->resolved ? al->ends_at : WIRE_TIME_ZERO,
+        .ends_at = na->resolved ? na->ends_at : WIRE_TIME_ZERO,
         .ends_offset_s = na->resolved ? al->ends_offset_s : 0,
-        .generator_url = al->generator_url,
+        .generator_url = al->family->generator_url,
         .fingerprint = arena_str(a, buf_view(&fp)),
     };
     buf_deinit(&fp);

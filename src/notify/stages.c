@@ -526,8 +526,7 @@ static bool build(struct stage_call *c, struct run *r)
         bool resolved = (r->states ? (enum alert_state)r->states[r->built] : a->state) == ALERT_RESOLVED;
         if (a->muted || (resolved && !r->integration->send_resolved))
             continue;
-        const struct alert *value = resolved ? alert_slot_value(a->slot) : a->slot->value;
-        v[n->alerts_count++] = (struct notification_alert){ alert_retain(value), resolved };
+        v[n->alerts_count++] = (struct notification_alert){ alert_retain(a->slot->value), a->slot->ends_at, resolved };
     }
     return end == f->alerts_count;
 }

@@ -26,6 +26,7 @@ struct silencer {
     struct alert_store *alerts;
     uint32_t cursor; /* of the walk for the first queued entry */
     bool walking;
+    struct arena labels; /* of the alert that is looked at */
 };
 
 static void memo_free(struct memo *m)
@@ -50,6 +51,7 @@ struct silencer *silencer_new(struct silence_store *silences, struct alert_store
     struct silencer *sl = MEM_NEW(struct silencer);
     sl->silences = silences;
     sl->alerts = alerts;
+    arena_init(&sl->labels, ARENA_NO_LIMIT);
     silences->has_silencer = true;
     alert_store_on_end(alerts, ALERT_MEMO_SILENCE, slot_ended, NULL);
     return sl;
@@ -66,6 +68,7 @@ void silencer_free(struct silencer *sl)
     while (silence_store_fresh(sl->silences))
         silence_store_fresh_done(sl->silences);
     sl->silences->has_silencer = false;
+    arena_deinit(&sl->labels);
     mem_free(sl);
 }
 
@@ -108,9 +111,15 @@ static void memo_visit(void *arg, struct entry *e)
 
 /* ---- Matching new silences ---- */
 
-static void offer(struct alert_slot *s, struct entry *e)
+static struct labels labels_of(struct silencer *sl, const struct alert_slot *s)
 {
-    if (memo_of(s) && silence_matches(e->value, s->value->labels))
+    arena_reset(&sl->labels);
+    return alert_labels(s->value, &sl->labels);
+}
+
+static void offer(struct silencer *sl, struct alert_slot *s, struct entry *e)
+{
+    if (memo_of(s) && silence_matches(e->value, labels_of(sl, s)))
         memo_add(s, e);
 }
 
@@ -133,7 +142,7 @@ static size_t candidates_count(const struct silencer *sl, const struct matchers 
     return least;
 }
 
-static void offer_candidates(const struct silencer *sl, struct entry *e, const struct matcher *m)
+static void offer_candidates(struct silencer *sl, struct entry *e, const struct matcher *m)
 {
     const struct str *values;
     size_t n = silence_matcher_values(m, &values);
@@ -143,13 +152,13 @@ static void offer_candidates(const struct silencer *sl, struct entry *e, const s
         for (size_t i = 0; i < count; i++) {
             struct alert_slot *s = alert_store_at(sl->alerts, indexes[i]);
             if (s)
-                offer(s, e);
+                offer(sl, s, e);
         }
     }
 }
 
 /* Matches by the label index if that names few enough for all sets. */
-static bool match_by_index(const struct silencer *sl, struct entry *e, size_t *work)
+static bool match_by_index(struct silencer *sl, struct entry *e, size_t *work)
 {
     size_t total = 0;
     const struct matcher *best = NULL;
@@ -177,7 +186,7 @@ static bool match_by_walk(struct silencer *sl, struct entry *e, size_t slots_max
         s = alert_store_next(sl->alerts, &sl->cursor);
         if (!s)
             return true;
-        offer(s, e);
+        offer(sl, s, e);
         ++*work;
     }
     return false;
@@ -218,13 +227,13 @@ static struct memo *memo_complete(struct silencer *sl, struct wire_time now, str
         s->memo[ALERT_MEMO_SILENCE] = (void *)(uintptr_t)&none;
     size_t fresh = silence_store_fresh_count(st);
     if (missing || fresh > FRESH_TESTED_MAX) {
-        silence_store_visit(st, now, s->value->labels, memo_visit, s);
+        silence_store_visit(st, now, labels_of(sl, s), memo_visit, s);
         return memo_of(s);
     }
     for (size_t i = 0; i < fresh; i++) {
         struct entry *e = st->fresh[st->fresh_first + i];
         if (!e->dead)
-            offer(s, e);
+            offer(sl, s, e);
     }
     return memo_of(s);
 }

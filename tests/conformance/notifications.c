@@ -79,7 +79,7 @@ static struct labels read_labels(const json_t *object, struct label *v)
     return labels_normalize(v, n);
 }
 
-static struct alert *read_alert(const json_t *posted, struct wire_time now, bool *resolved)
+static struct notification_alert read_alert(const json_t *posted, struct wire_time now)
 {
     struct label labels[LABELS_MAX], annotations[LABELS_MAX];
     struct alert_spec spec = { .labels = read_labels(json_object_get(posted, "labels"), labels),
@@ -89,8 +89,7 @@ static struct alert *read_alert(const json_t *posted, struct wire_time now, bool
     bool ok = rfc3339_parse(shared_get_str(posted, "startsAt"), &spec.starts_at, &spec.starts_offset_s) &&
               rfc3339_parse(shared_get_str(posted, "endsAt"), &spec.ends_at, &spec.ends_offset_s);
     ASSERT(ok);
-    *resolved = wire_time_cmp(spec.ends_at, now) <= 0;
-    return alert_new(&spec);
+    return (struct notification_alert){ alert_new(NULL, &spec), spec.ends_at, wire_time_cmp(spec.ends_at, now) <= 0 };
 }
 
 static struct notification *make_notification(const json_t *file, const json_t *phase, size_t number, bool send_resolved,
@@ -103,12 +102,11 @@ static struct notification *make_notification(const json_t *file, const json_t *
     struct notification_alert *v = arena_alloc_array(&n->arena, json_array_size(posted), sizeof *v);
     struct label *group = ARENA_NEW(&n->arena, struct label);
     for (size_t i = 0; i < json_array_size(posted); i++) {
-        bool resolved;
-        struct alert *a = read_alert(json_array_get(posted, i), now, &resolved);
-        if (resolved && !send_resolved)
-            alert_release(a);
+        struct notification_alert a = read_alert(json_array_get(posted, i), now);
+        if (a.resolved && !send_resolved)
+            alert_release(a.alert);
         else
-            v[n->alerts_count++] = (struct notification_alert){ a, resolved };
+            v[n->alerts_count++] = a;
     }
     *group = (struct label){ STR("alertname"), STR("HighCPU") };
     n->alerts = v;

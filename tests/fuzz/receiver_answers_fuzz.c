@@ -97,7 +97,7 @@ static struct notification *make_notification(bool resolved)
     struct alert_spec spec = { .labels = { labels, 1 }, .starts_at = { 1700000000, 0 }, .ends_at = { 1700000500, 0 } };
     struct notification *n = notification_new();
     struct notification_alert *v = ARENA_NEW(&n->arena, struct notification_alert);
-    *v = (struct notification_alert){ alert_new(&spec), resolved };
+    *v = (struct notification_alert){ alert_new(NULL, &spec), spec.ends_at, resolved };
     n->alerts = v;
     n->alerts_count = 1;
     n->receiver = STR("team");

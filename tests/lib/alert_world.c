@@ -220,10 +220,10 @@ static struct str describe(struct arena *a, const struct notification *n, bool *
 {
     struct buf b = { 0 };
     for (size_t i = 0; i < n->alerts_count; i++) {
-        struct labels ls = n->alerts[i].alert->labels;
+        struct str name = alert_label_value(n->alerts[i].alert, STR("n"));
         if (i)
             buf_byte(&b, ' ');
-        buf_str(&b, labels_has(ls, STR("n")) ? labels_get(ls, STR("n")) : labels_get(ls, STR("alertname")));
+        buf_str(&b, name.n ? name : alert_label_value(n->alerts[i].alert, STR("alertname")));
         if (n->alerts[i].resolved)
             buf_c(&b, "(resolved)");
         else

@@ -564,7 +564,7 @@ static void view_shows_groups_with_their_alerts_and_mutes(void **state)
     const struct dispatch_group_row *b = &v->groups[0], *c = &v->groups[1];
     assert_int_equal(b->route->index, 0);
     assert_int_equal(b->alerts_count, 2);
-    assert_true(str_eq(labels_get(v->alerts[b->alerts[0]].alert->labels, STR("instance")), STR("1")));
+    assert_true(str_eq(alert_label_value(v->alerts[b->alerts[0]].alert, STR("instance")), STR("1")));
     assert_int_equal(b->muted_by_count, 0);
     assert_int_equal(c->muted_by_count, 1);
     assert_true(str_eq(c->muted_by[0], STR("always")));

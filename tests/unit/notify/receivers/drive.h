@@ -42,7 +42,7 @@ static inline struct alert *drive_alert(const char *instance)
                                .generator_url = STR("http://p/g"),
                                .starts_at = { 1700000000, 0 },
                                .ends_at = { 1700000500, 0 } };
-    return alert_new(&spec);
+    return alert_new(NULL, &spec);
 }
 
 static inline void drive_begin(struct drive *d, enum receiver_kind kind, const char *yaml, bool resolved)
@@ -75,8 +75,8 @@ static inline void drive_begin(struct drive *d, enum receiver_kind kind, const c
     assert_int_equal(err.code, ERR_NONE);
     d->n = notification_new();
     struct notification_alert *v = arena_alloc_array(&d->n->arena, 2, sizeof *v);
-    v[0] = (struct notification_alert){ drive_alert("a"), resolved };
-    v[1] = (struct notification_alert){ drive_alert("b"), resolved };
+    v[0] = (struct notification_alert){ drive_alert("a"), { 1700000500, 0 }, resolved };
+    v[1] = (struct notification_alert){ drive_alert("b"), { 1700000500, 0 }, resolved };
     d->n->alerts = v;
     d->n->alerts_count = 2;
     d->n->receiver = STR("team");
