@@ -15,7 +15,7 @@ def main():
     parser.add_argument("name", choices=KNOWN)
     parser.add_argument("--bin", required=True)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", help="of the forms of a bench that has several (bursts): those with this text")
+    parser.add_argument("--only", default="", help="of the parts of a bench that has several (bursts, tsdb): those with this text")
     parser.add_argument("--alertmanager", default="/usr/bin/prometheus-alertmanager")
     parser.add_argument("--prometheus", default="/usr/bin/prometheus")
     opt = parser.parse_args()

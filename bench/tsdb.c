@@ -297,7 +297,8 @@ static void decode(struct bench *b, size_t series)
     for (int round = 0; round < DECODE_ROUNDS; round++) { /* the best: the machine is shared */
         double at = clock_s(CLOCK_THREAD_CPUTIME_ID);
         for (size_t i = 0; i < series; i++) {
-            if (!xor_decode(bytes + i * DECODE_BYTES, n[i], t, v, &err))
+            bool ascends;
+            if (!xor_decode(bytes + i * DECODE_BYTES, n[i], t, v, &ascends, &err))
                 die("decode", &err);
         }
         double rate = (double)series * DECODE_SAMPLES / (clock_s(CLOCK_THREAD_CPUTIME_ID) - at);

@@ -1,8 +1,8 @@
 """./dev bench tsdb: the store of samples, by itself and beside Debian's Prometheus.
 
 Memory, appending and decoding are asked of the store alone (bench/tsdb.c). Replay and compaction are the same directory
-given to both servers, which read each other's files; remote write is the same requests to both. CPU seconds are what to
-trust on a busy machine."""
+given to both servers, which read each other's files; remote write is the same requests to both, and a million series to
+tocsin alone. CPU seconds are what to trust on a busy machine. --only runs the parts whose title has that text."""
 import glob
 import json
 import os
@@ -95,27 +95,51 @@ def alone(program, series, scrapes, data):
     return own["resident"] / 2**20
 
 
-def run(opt):
-    program, tocsin = tool(opt), os.path.join(opt.bin, "tocsin")
-    series, scrapes = (100_000, 120) if opt.quick else (1_000_000, 120)
-    small = 20_000 if opt.quick else 100_000
+def show_replay(opt, program, tocsin, series, scrapes):
     data = tempfile.mkdtemp(prefix="tocsin-bench-data-")
     running = alone(program, series, scrapes, data)
     theirs, ours = replay(opt.prometheus, "prometheus", data), replay(tocsin, "tocsin", data)
     million = series * scrapes / 1e6
-    rows = [("replay, CPU seconds", theirs[0], ours[0], "s", False, "5x"),
-            ("replay, exec to ready", theirs[1], ours[1], "s", False, "5x"),
-            ("replay, samples a second", million / theirs[1], million / ours[1], "M", True, "5x"),
-            ("replay, peak memory", theirs[2], ours[2], "MiB", False, f"{1.2 * running:.0f} MiB (1.2 x running head)")]
     shutil.rmtree(data)
+    show(f"Replay beside Debian's Prometheus, {series:,} series x {scrapes}",
+         [("replay, CPU seconds", theirs[0], ours[0], "s", False, "5x"),
+          ("replay, exec to ready", theirs[1], ours[1], "s", False, "5x"),
+          ("replay, samples a second", million / theirs[1], million / ours[1], "M", True, "5x"),
+          ("replay, peak memory", theirs[2], ours[2], "MiB", False, f"{1.2 * running:.0f} MiB (1.2 x running head)")])
+
+
+def show_compaction(opt, program, tocsin, series):
     data = tempfile.mkdtemp(prefix="tocsin-bench-data-")
-    figures(program, "fill", data, small, 800)
+    figures(program, "fill", data, series, 800)
     theirs, ours = compaction(opt.prometheus, "prometheus", data), compaction(tocsin, "tocsin", data)
-    rows += [("head to 2 h block, CPU seconds", theirs[0], ours[0], "s", False, "4x"),
-             ("block, bytes a sample", theirs[1], ours[1], "B", False, "1x")]
     shutil.rmtree(data)
-    theirs = remote_write(opt.prometheus, "prometheus", program, small, 120)
-    ours = remote_write(tocsin, "tocsin", program, small, 120)
-    rows += [("remote write, resident bytes a series", theirs[0], ours[0], "B", False, "700 B"),
-             ("remote write, CPU s a million samples", theirs[1], ours[1], "s", False, "")]
-    show(f"Beside Debian's Prometheus: replay {series:,} x {scrapes}, compaction {small:,} x 800, remote write {small:,} x 120", rows)
+    show(f"Compaction beside Debian's Prometheus, {series:,} series x 800",
+         [("head to 2 h block, CPU seconds", theirs[0], ours[0], "s", False, "4x"),
+          ("block, bytes a sample", theirs[1], ours[1], "B", False, "1x")])
+
+
+def show_remote_write(opt, program, tocsin, series):
+    theirs = remote_write(opt.prometheus, "prometheus", program, series, 120)
+    ours = remote_write(tocsin, "tocsin", program, series, 120)
+    show(f"Remote write beside Debian's Prometheus, {series:,} series x 120",
+         [("resident bytes a series", theirs[0], ours[0], "B", False, "700 B"),
+          ("CPU s a million samples", theirs[1], ours[1], "s", False, "")])
+
+
+def show_million(_, program, tocsin, series):
+    resident, cpu = remote_write(tocsin, "tocsin", program, series, 120)
+    print(f"\nRemote write, tocsin alone, {series:,} series x 120")
+    print(f"  {'resident, the whole server, a series':44}{resident:>11.2f} B   target 700")
+    print(f"  {'CPU s a million samples':44}{cpu:>11.2f} s")
+
+
+def run(opt):
+    program, tocsin = tool(opt), os.path.join(opt.bin, "tocsin")
+    parts = [("replay", show_replay, (100_000 if opt.quick else 1_000_000, 120))]
+    parts += [(f"compaction {n}", show_compaction, (n,)) for n in ([20_000] if opt.quick else [20_000, 100_000, 300_000])]
+    parts.append(("remote write beside", show_remote_write, (20_000 if opt.quick else 100_000,)))
+    if not opt.quick:
+        parts.append(("remote write alone", show_million, (1_000_000,)))
+    for title, part, words in parts:
+        if opt.only in title:
+            part(opt, program, tocsin, *words)
