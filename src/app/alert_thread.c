@@ -30,6 +30,8 @@
 #define TURN_LEAD_MS        3000 /* before a turn comes, enough for a push/pull; then again each TURN_EVERY_MS */
 #define TURN_EVERY_MS       2000
 #define CLAIMS_GAP_MS       10 /* between batches of claims */
+#define GATHER_MS           2  /* that a batch to be synced waits for more */
+#define GATHER_MIN          4  /* answered by the batch before */
 
 enum journal_type { JOURNAL_SILENCE = 1, JOURNAL_NFLOG = 2, JOURNAL_ALERT = 3 };
 
@@ -69,7 +71,7 @@ struct alert_thread {
     struct loop_call turn;
     bool turn_due;
     struct loop_timer step_timer, sync_timer, maintenance_timer, gc_timer, slice_timer, gc_slice_timer, turn_timer,
-                      claims_timer;
+                      claims_timer, gather_timer;
     void (*on_turn)(void *arg);
     void *on_turn_arg;
     mono_ms turn_told; /* when on_turn was called last */
@@ -92,6 +94,8 @@ struct alert_thread {
     bool journal_failing;
     struct waiting *waiting;
     size_t waiting_count, waiting_capacity;
+    size_t gather_count;   /* how many the last synced batch answered */
+    mono_ms gather_until;
     int64_t saved_at_ms;
 
     enum snapshot_phase phase;
@@ -144,13 +148,14 @@ static void answer_when_written(struct alert_thread *t, struct api_ask *q, uint6
     t->waiting[t->waiting_count++] = (struct waiting){ q, ticket };
 }
 
-static void release_waiting(struct alert_thread *t, uint64_t last, const struct err *failure)
+/* Returns how many. */
+static size_t release_waiting(struct alert_thread *t, uint64_t last, const struct err *failure)
 {
     size_t n = 0;
     while (n < t->waiting_count && t->waiting[n].ticket <= last)
         n++;
     if (n == 0)
-        return;
+        return 0;
     struct waiting *now = mem_dup(t->waiting, n * sizeof *now);
     memmove(t->waiting, t->waiting + n, (t->waiting_count - n) * sizeof *t->waiting);
     t->waiting_count -= n;
@@ -165,6 +170,7 @@ static void release_waiting(struct alert_thread *t, uint64_t last, const struct 
         }
     }
     mem_free(now);
+    return n;
 }
 
 /* ---- the journal ---- */
@@ -199,6 +205,28 @@ static void flush_journal(struct alert_thread *t)
     disk_thread_post(t->disk, &t->batch_job);
 }
 
+/* Clients that post one silence after the other come in step with the syncs: those that were just answered are about to ask again.
+ * A batch that leaves with the first of them makes the others wait for a sync more. It waits for as many as were answered, but
+ * not for long. */
+static bool gathers(struct alert_thread *t)
+{
+    return t->batch_needs_sync && t->gather_count >= GATHER_MIN && t->waiting_count < t->gather_count &&
+           mono_before(loop_now(t->loop), t->gather_until);
+}
+
+static void flush_or_gather(struct alert_thread *t)
+{
+    if (gathers(t))
+        loop_timer_at(t->loop, &t->gather_timer, t->gather_until);
+    else
+        flush_journal(t);
+}
+
+static void gather_tick(void *arg)
+{
+    turn_soon(arg);
+}
+
 static void batch_done(struct alert_thread *t, struct disk_job *job)
 {
     t->batch_out = false;
@@ -210,14 +238,18 @@ static void batch_done(struct alert_thread *t, struct disk_job *job)
             log_info("The journal is written again");
         t->journal_failing = false;
         t->unsynced = t->unsynced || !job->sync;
-        release_waiting(t, last, NULL);
+        size_t answered = release_waiting(t, last, NULL);
+        if (job->sync) {
+            t->gather_count = answered;
+            t->gather_until = mono_add(loop_now(t->loop), GATHER_MS);
+        }
     } else {
         if (!t->journal_failing)
             log_error("Writing the journal failed; alerts are kept in memory, silences are refused", LOG_ERR(&job->err));
         t->journal_failing = true;
         t->batch_needs_sync = t->batch_needs_sync || job->sync;
         /* The bytes go out again with the next try; who waits is told now. */
-        release_waiting(t, last, written ? NULL : &job->err);
+        (void)release_waiting(t, last, written ? NULL : &job->err);
     }
     job->err = (struct err){ 0 };
     if (!t->journal_failing)
@@ -406,7 +438,7 @@ static void end_turn(void *arg)
 {
     struct alert_thread *t = arg;
     t->turn_due = false;
-    flush_journal(t);
+    flush_or_gather(t);
     send_claims(t);
     applied(t);
     answer_groups(t);
@@ -1224,7 +1256,7 @@ static void run(void *arg)
     loop_run(t->loop);
     mailbox_close(t->inbox); /* what is still queued is answered */
     disk_thread_stop(t->disk);
-    release_waiting(t, UINT64_MAX, NULL);
+    (void)release_waiting(t, UINT64_MAX, NULL);
 }
 
 static void init_timers(struct alert_thread *t)
@@ -1238,6 +1270,7 @@ static void init_timers(struct alert_thread *t)
     t->gc_slice_timer = (struct loop_timer){ .fire = gc_slice, .arg = t };
     t->turn_timer = (struct loop_timer){ .fire = turn_tick, .arg = t };
     t->claims_timer = (struct loop_timer){ .fire = claims_tick, .arg = t };
+    t->gather_timer = (struct loop_timer){ .fire = gather_tick, .arg = t };
 }
 
 struct alert_thread *alert_thread_start(const struct alert_thread_options *options, const struct alert_thread_hooks *hooks,
