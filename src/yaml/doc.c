@@ -454,6 +454,18 @@ static bool compose(struct composer *c, yaml_event_t *ev, struct composed **out)
     return ok;
 }
 
+/* libyaml takes %YAML 1.2 as well; go-yaml, and so everybody's files, has 1.1 only. */
+static bool check_version(struct composer *c, const yaml_event_t *start)
+{
+    const yaml_version_directive_t *v = start->data.document_start.version_directive;
+    if (!v || (v->major == 1 && v->minor == 1))
+        return true;
+    size_t line = start->start_mark.line;
+    if (line == 0)
+        return err_set_at(c->err, ERR_INVALID, 1, 0, "yaml: found incompatible YAML document");
+    return err_set_at(c->err, ERR_INVALID, (uint32_t)line, 0, "yaml: line %zu: found incompatible YAML document", line);
+}
+
 /* stream start, document start, the node, document end; what follows is not looked at. */
 static bool compose_document(struct composer *c, const struct yaml_node **root)
 {
@@ -463,7 +475,10 @@ static bool compose_document(struct composer *c, const struct yaml_node **root)
             return false;
         yaml_event_type_t type = ev.type;
         if (type == YAML_STREAM_START_EVENT || type == YAML_DOCUMENT_START_EVENT) {
+            bool known = type == YAML_STREAM_START_EVENT || check_version(c, &ev);
             yaml_event_delete(&ev);
+            if (!known)
+                return false;
             continue;
         }
         struct composed *n = NULL;

@@ -124,6 +124,7 @@ static void errors_are_go_yamls(void **state)
     refuses("a: {<<: 5}", "yaml: map merge requires map or sequence of maps as the value");
     refuses("a: !!int x", "yaml: cannot decode !!str `x` as a !!int");
     refuses("a: !!binary '*'", "yaml: !!binary value contains invalid base64 data");
+    refuses("%YAML 1.2\n---\na: b", "yaml: found incompatible YAML document");
 }
 
 static void only_the_first_document_counts(void **state)
