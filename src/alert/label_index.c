@@ -3,7 +3,7 @@
  * X1  A number is in the list of each of its labels from add to remove; after remove it may stay until a sweep.
  * X2  gone <= numbers in the list; a list is swept when more than half of it (and more than SWEEP_MIN) is gone, so that
  *     removal costs O(1) on average and a list never holds more than twice what lives, but for SWEEP_MIN.
- * X3  A list that holds one number keeps it in place. */
+ * X3  A label that one alert has keeps its number in its place; the second alert makes a list. */
 #include "alert/label_index_int.h"
 
 #include "base/mem.h"
@@ -12,7 +12,6 @@
 
 static const uint32_t SWEEP_MIN = 16;
 static const size_t CAPACITY_MIN = 16;
-enum { HEADER = 2 }; /* count and capacity before the numbers of a long list */
 
 static uint32_t hash_label(struct str name, struct str value)
 {
@@ -30,92 +29,117 @@ static struct label_index_shard *shard_of(struct label_index *x, uint32_t hash)
 
 void alert_label_index_deinit(struct label_index *x)
 {
-    for (size_t k = 0; k < LABEL_INDEX_SHARDS; k++) {
-        struct label_index_shard *shard = &x->shards[k];
-        for (size_t i = 0; i < shard->capacity; i++)
-            if (shard->lists[i].hash && shard->lists[i].is_many)
-                mem_free(shard->lists[i].u.many);
-        mem_free(shard->lists);
-        *shard = (struct label_index_shard){ 0 };
-    }
+    for (size_t k = 0; k < LABEL_INDEX_SHARDS; k++)
+        mem_free(x->shards[k].places);
+    for (uint32_t i = 0; i < x->lists_count; i++)
+        mem_free(x->lists[i].slots);
+    mem_free(x->lists);
+    *x = (struct label_index){ 0 };
 }
 
-/* The list of this hash, or the free place where it would go. */
-static struct label_index_list *place(const struct label_index_shard *x, uint32_t hash)
+/* The place of this hash, or the free one where it would go. */
+static struct label_index_place *place_of(const struct label_index_shard *shard, uint32_t hash)
 {
-    size_t mask = x->capacity - 1, i = hash & mask;
-    while (x->lists[i].hash && x->lists[i].hash != hash)
+    size_t mask = shard->capacity - 1, i = hash & mask;
+    while (shard->places[i].hash && shard->places[i].hash != hash)
         i = (i + 1) & mask;
-    return &x->lists[i];
+    return &shard->places[i];
 }
 
-static void grow(struct label_index_shard *x)
+static void grow(struct label_index_shard *shard)
 {
-    struct label_index_shard old = *x;
-    x->capacity = old.capacity ? old.capacity * 2 : CAPACITY_MIN;
-    x->lists = mem_alloc_array(x->capacity, sizeof *x->lists);
+    struct label_index_shard old = *shard;
+    shard->capacity = old.capacity ? old.capacity * 2 : CAPACITY_MIN;
+    shard->places = mem_alloc_array(shard->capacity, sizeof *shard->places);
     for (size_t i = 0; i < old.capacity; i++)
-        if (old.lists[i].hash)
-            *place(x, old.lists[i].hash) = old.lists[i];
-    mem_free(old.lists);
+        if (old.places[i].hash)
+            *place_of(shard, old.places[i].hash) = old.places[i];
+    mem_free(old.places);
+}
+
+/* ---- Lists ---- */
+
+static struct label_index_list *list_of(const struct label_index *x, const struct label_index_place *p)
+{
+    return p->slot & LABEL_INDEX_LIST ? &x->lists[p->slot & ~LABEL_INDEX_LIST] : NULL;
 }
 
 static void list_append(struct label_index_list *l, uint32_t slot)
 {
-    if (!l->is_many) {
-        uint32_t one = l->u.one;
-        l->u.many = mem_alloc_array(HEADER + 4, sizeof(uint32_t));
-        l->u.many[0] = 1;
-        l->u.many[1] = 4;
-        l->u.many[HEADER] = one;
-        l->is_many = 1;
+    if (l->count == l->capacity) {
+        l->capacity = l->count + l->count / 2 + 2;
+        l->slots = mem_realloc_array(l->slots, l->capacity, sizeof *l->slots);
     }
-    uint32_t count = l->u.many[0];
-    if (count == l->u.many[1]) {
-        uint32_t capacity = count + count / 2 + 2;
-        l->u.many = mem_realloc_array(l->u.many, HEADER + (size_t)capacity, sizeof(uint32_t));
-        l->u.many[1] = capacity;
-    }
-    l->u.many[HEADER + count] = slot;
-    l->u.many[0] = count + 1;
+    l->slots[l->count++] = slot;
 }
 
-static void add_one(struct label_index_shard *x, uint32_t hash, uint32_t slot)
+/* The place gets a list that begins with the slot that it has held. */
+static struct label_index_list *list_new(struct label_index *x, struct label_index_place *p)
 {
-    if (x->count + 1 > x->capacity - x->capacity / 4)
-        grow(x);
-    struct label_index_list *l = place(x, hash);
-    if (l->hash) {
-        list_append(l, slot);
+    uint32_t number = x->lists_free ? x->lists_free - 1 : x->lists_count;
+    if (x->lists_free) {
+        x->lists_free = x->lists[number].count;
+    } else {
+        if (x->lists_count == x->lists_capacity) {
+            x->lists_capacity = u32_from_size(mem_grow(x->lists_capacity, (size_t)x->lists_count + 1));
+            x->lists = mem_realloc_array(x->lists, x->lists_capacity, sizeof *x->lists);
+        }
+        x->lists_count++;
+    }
+    ASSERT(number < LABEL_INDEX_LIST);
+    struct label_index_list *l = &x->lists[number];
+    *l = (struct label_index_list){ 0 };
+    list_append(l, p->slot);
+    p->slot = number | LABEL_INDEX_LIST;
+    return l;
+}
+
+static void list_free(struct label_index *x, struct label_index_list *l)
+{
+    mem_free(l->slots);
+    *l = (struct label_index_list){ .count = x->lists_free };
+    x->lists_free = (uint32_t)(l - x->lists) + 1;
+}
+
+/* ---- Adding and removing ---- */
+
+static void add_one(struct label_index *x, uint32_t hash, uint32_t slot)
+{
+    struct label_index_shard *shard = shard_of(x, hash);
+    if (shard->count + 1 > shard->capacity - shard->capacity / 4)
+        grow(shard);
+    struct label_index_place *p = place_of(shard, hash);
+    if (p->hash) {
+        struct label_index_list *l = list_of(x, p);
+        list_append(l ? l : list_new(x, p), slot);
         return;
     }
-    *l = (struct label_index_list){ .hash = hash, .u.one = slot };
-    x->count++;
+    *p = (struct label_index_place){ hash, slot };
+    shard->count++;
 }
 
 void alert_label_index_add(struct label_index *x, const struct alert *a, uint32_t slot)
 {
     struct label l;
-    for (struct alert_walk w = alert_walk_labels(a); alert_walk_next(&w, &l);) {
-        uint32_t hash = hash_label(l.name, l.value);
-        add_one(shard_of(x, hash), hash, slot);
-    }
+    for (struct alert_walk w = alert_walk_labels(a); alert_walk_next(&w, &l);)
+        add_one(x, hash_label(l.name, l.value), slot);
 }
 
-static void drop_list(struct label_index_shard *x, struct label_index_list *l)
+static void place_free(struct label_index *x, struct label_index_shard *shard, struct label_index_place *p)
 {
-    if (l->is_many)
-        mem_free(l->u.many);
-    size_t mask = x->capacity - 1, hole = (size_t)(l - x->lists);
-    for (size_t i = (hole + 1) & mask; x->lists[i].hash; i = (i + 1) & mask) {
-        size_t home = x->lists[i].hash & mask;
+    struct label_index_list *l = list_of(x, p);
+    if (l)
+        list_free(x, l);
+    size_t mask = shard->capacity - 1, hole = (size_t)(p - shard->places);
+    for (size_t i = (hole + 1) & mask; shard->places[i].hash; i = (i + 1) & mask) {
+        size_t home = shard->places[i].hash & mask;
         if (((i - home) & mask) >= ((i - hole) & mask)) {
-            x->lists[hole] = x->lists[i];
+            shard->places[hole] = shard->places[i];
             hole = i;
         }
     }
-    x->lists[hole] = (struct label_index_list){ 0 };
-    x->count--;
+    shard->places[hole] = (struct label_index_place){ 0 };
+    shard->count--;
 }
 
 static int compare_u32(const void *a, const void *b)
@@ -125,47 +149,50 @@ static int compare_u32(const void *a, const void *b)
 }
 
 /* Keeps each number that still belongs, once. */
-static void sweep(struct label_index_shard *x, struct label_index_list *l,
-                  bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg)
+static void sweep(struct label_index_list *l, uint32_t hash, bool (*has)(void *arg, uint32_t slot, uint32_t hash),
+                  void *arg)
 {
-    uint32_t *v = l->u.many + HEADER, count = l->u.many[0], kept = 0;
-    qsort(v, count, sizeof *v, compare_u32);
-    for (uint32_t i = 0; i < count; i++)
-        if ((kept == 0 || v[kept - 1] != v[i]) && has(arg, v[i], l->hash))
+    uint32_t *v = l->slots, kept = 0;
+    qsort(v, l->count, sizeof *v, compare_u32);
+    for (uint32_t i = 0; i < l->count; i++)
+        if ((kept == 0 || v[kept - 1] != v[i]) && has(arg, v[i], hash))
             v[kept++] = v[i];
     l->gone = 0;
-    l->u.many[0] = kept;
-    if (kept == 0)
-        drop_list(x, l);
-    else if (l->u.many[1] > 4 * kept + 4) {
-        l->u.many = mem_realloc_array(l->u.many, HEADER + (size_t)kept * 2, sizeof(uint32_t));
-        l->u.many[1] = kept * 2;
+    l->count = kept;
+    if (kept && l->capacity > 4 * kept + 4) {
+        l->capacity = kept * 2;
+        l->slots = mem_realloc_array(v, l->capacity, sizeof *v);
     }
+}
+
+static void remove_one(struct label_index *x, uint32_t hash, uint32_t slot,
+                       bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg)
+{
+    struct label_index_shard *shard = shard_of(x, hash);
+    if (shard->count == 0)
+        return;
+    struct label_index_place *p = place_of(shard, hash);
+    if (!p->hash)
+        return; /* two labels of one alert with one hash: the first removal took the place */
+    struct label_index_list *l = list_of(x, p);
+    if (!l) {
+        if (p->slot == slot)
+            place_free(x, shard, p);
+        return;
+    }
+    l->gone++;
+    if (l->gone > SWEEP_MIN && l->gone > l->count / 2)
+        sweep(l, hash, has, arg);
+    if (l->gone >= l->count)
+        place_free(x, shard, p);
 }
 
 void alert_label_index_remove(struct label_index *x, const struct alert *a, uint32_t slot,
                               bool (*has)(void *arg, uint32_t slot, uint32_t hash), void *arg)
 {
-    struct label label;
-    for (struct alert_walk w = alert_walk_labels(a); alert_walk_next(&w, &label);) {
-        uint32_t hash = hash_label(label.name, label.value);
-        struct label_index_shard *shard = shard_of(x, hash);
-        if (shard->count == 0)
-            continue;
-        struct label_index_list *l = place(shard, hash);
-        if (!l->hash)
-            continue; /* two labels of one alert with one hash: the first removal took the list */
-        if (!l->is_many) {
-            if (l->u.one == slot)
-                drop_list(shard, l);
-            continue;
-        }
-        l->gone++;
-        if (l->gone > SWEEP_MIN && l->gone > l->u.many[0] / 2)
-            sweep(shard, l, has, arg);
-        else if (l->gone >= l->u.many[0])
-            drop_list(shard, l);
-    }
+    struct label l;
+    for (struct alert_walk w = alert_walk_labels(a); alert_walk_next(&w, &l);)
+        remove_one(x, hash_label(l.name, l.value), slot, has, arg);
 }
 
 size_t alert_label_index_find(const struct label_index *x, struct str name, struct str value, const uint32_t **slots)
@@ -175,11 +202,12 @@ size_t alert_label_index_find(const struct label_index *x, struct str name, stru
     const struct label_index_shard *shard = &x->shards[hash >> 26];
     if (shard->count == 0)
         return 0;
-    const struct label_index_list *l = place(shard, hash);
-    if (!l->hash)
+    const struct label_index_place *p = place_of(shard, hash);
+    if (!p->hash)
         return 0;
-    *slots = l->is_many ? l->u.many + HEADER : &l->u.one;
-    return l->is_many ? l->u.many[0] : 1;
+    const struct label_index_list *l = list_of(x, p);
+    *slots = l ? l->slots : &p->slot;
+    return l ? l->count : 1;
 }
 
 bool alert_label_index_has(const struct alert *a, uint32_t hash)

@@ -1,7 +1,7 @@
 /* The alert store.
  *
- * Slots live in chunks that never move; a slot's number is its place in them and is reused after its end. The map leads
- * from a fingerprint to its slot as long as the slot lives.
+ * Slots live in chunks that never move; a slot's number is its place in them and is reused after its end. The index by
+ * fingerprint leads to a slot as long as it lives.
  *
  *            put, merge                    gc                      last reference
  *   (none) ------------->  listed  ------------------>  unlisted ------------------>  (none)
@@ -9,21 +9,20 @@
  *                            |  +----------------------------|----------------------> (none)
  *                            +-------------------------------+  put, merge: the same slot again
  *
- * S1  listed slots: in the map, in the label index, counted in `count`.
- * S2  unlisted slots: in the map, refs > 0, in nothing else.
+ * S1  listed slots: in the index by fingerprint, in the label index, counted in `count`.
+ * S2  unlisted slots: in the index by fingerprint, refs > 0, in nothing else.
  * S3  held implies listed.
  *
  * The path that matters is the unchanged re-send: fingerprint, one lookup, a comparison of annotations, two stores. */
 #include "alert/store.h"
 
 #include "alert/family_int.h"
+#include "alert/fp_index_int.h"
 #include "alert/label_index_int.h"
 #include "alert/limit_int.h"
-#include "base/map.h"
 #include "base/mem.h"
 
 enum { CHUNK_BITS = 10, CHUNK_SLOTS = 1 << CHUNK_BITS };
-enum { FP_SHARD_BITS = 5, FP_SHARDS = 1 << FP_SHARD_BITS };
 
 struct end_hook {
     void (*end)(void *arg, struct alert_slot *s);
@@ -35,7 +34,7 @@ struct alert_store {
     uint32_t used;   /* slots ever taken: numbers below it may be alive */
     uint32_t *free;  /* numbers that are free again */
     size_t free_count, free_capacity;
-    struct map64 by_fp[FP_SHARDS]; /* by the high bits, so that growing never moves all */
+    struct fp_index by_fp;
     size_t slots;    /* alive */
     size_t count;    /* listed */
     size_t held_count;
@@ -68,14 +67,13 @@ static struct alert_slot *slot_at(const struct alert_store *st, uint32_t index)
     return &st->chunks[index >> CHUNK_BITS][index & (CHUNK_SLOTS - 1)];
 }
 
-static struct map64 *shard_of(const struct alert_store *st, fingerprint fp)
-{
-    return (struct map64 *)(uintptr_t)&st->by_fp[fp >> (64 - FP_SHARD_BITS)];
-}
-
 static struct alert_slot *find(const struct alert_store *st, fingerprint fp)
 {
-    return map64_get(shard_of(st, fp), fp);
+    uint32_t index;
+    for (size_t at = FP_INDEX_START; fp_index_next(&st->by_fp, fp, &at, &index);)
+        if (slot_at(st, index)->fp == fp)
+            return slot_at(st, index);
+    return NULL;
 }
 
 static struct alert_slot *slot_new(struct alert_store *st, fingerprint fp)
@@ -96,7 +94,7 @@ static struct alert_slot *slot_new(struct alert_store *st, fingerprint fp)
     }
     struct alert_slot *s = slot_at(st, index);
     *s = (struct alert_slot){ .fp = fp, .index = index };
-    map64_put(shard_of(st, fp), fp, s);
+    fp_index_add(&st->by_fp, fp, index);
     st->slots++;
     return s;
 }
@@ -109,7 +107,7 @@ static void slot_end(struct alert_store *st, struct alert_slot *s)
     for (size_t i = 0; i < ALERT_MEMOS; i++)
         if (s->memo[i] && st->hooks[i].end)
             st->hooks[i].end(st->hooks[i].arg, s);
-    map64_remove(shard_of(st, s->fp), s->fp);
+    fp_index_remove(&st->by_fp, s->fp, s->index);
     st->slots--;
     alert_release(s->value);
     uint32_t index = s->index;
@@ -226,8 +224,7 @@ void alert_store_free(struct alert_store *st)
         mem_free(st->chunks[i]);
     mem_free(st->chunks);
     mem_free(st->free);
-    for (size_t i = 0; i < FP_SHARDS; i++)
-        map64_deinit(&st->by_fp[i]);
+    fp_index_deinit(&st->by_fp);
     alert_label_index_deinit(&st->labels);
     alert_families_deinit(&st->families);
     alert_limit_deinit(&st->limit);

@@ -91,8 +91,8 @@ static bool row_passes(struct listing *l, const struct dispatch_alert_row *row)
 
 static bool routes_pass(const struct listing *l, const struct dispatch_alert_row *row)
 {
-    for (size_t i = 0; i < row->routes_count; i++)
-        if (l->route_passes[row->routes[i]])
+    for (size_t i = 0; row->routes && i < row->routes->n; i++)
+        if (l->route_passes[row->routes->v[i]])
             return true;
     return false;
 }
@@ -290,8 +290,8 @@ static void write_receivers(struct listing *l, uint32_t index, bool grouped)
         for (size_t i = 0; i < l->receivers_count[index]; i++)
             write_receiver_name(&l->json, l->receivers_of[index][i]);
     else
-        for (size_t i = 0; i < row->routes_count; i++)
-            write_receiver_name(&l->json, route_tree_at(l->view->routes, row->routes[i])->receiver);
+        for (size_t i = 0; row->routes && i < row->routes->n; i++)
+            write_receiver_name(&l->json, route_tree_at(l->view->routes, row->routes->v[i])->receiver);
 }
 
 static void write_alert(struct listing *l, uint32_t index, const struct dispatch_group_row *group)

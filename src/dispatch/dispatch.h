@@ -131,8 +131,8 @@ struct dispatch_alert_row {
     struct wire_time ends_at, updated_at;
     fingerprint inhibited_by;
     const struct str *silenced_by; /* ids, ordered */
-    const uint32_t *routes;      /* indexes, in route order */
-    uint32_t silenced_by_count, routes_count;
+    const struct route_set *routes; /* NULL: not routed yet */
+    uint32_t silenced_by_count;
     bool held;                   /* shown although ends_at has passed */
     bool inhibited;
 };

@@ -129,8 +129,7 @@ static void set_row(struct maker *m, size_t i, struct alert_slot *s)
     if (wire_time_cmp(s->ends_at, m->valid_until) < 0 && wire_time_cmp(s->ends_at, m->now) > 0)
         m->valid_until = s->ends_at;
     const struct route_memo *memo = dispatch_group_memo(m->d, s);
-    row->routes = memo ? memo->set->v : NULL;
-    row->routes_count = memo ? (uint32_t)memo->set->n : 0;
+    row->routes = memo ? memo->set : NULL;
     if (m->row_of)
         m->row_of[s->index] = (uint32_t)i;
 }
