@@ -24,6 +24,7 @@
 #define INBOX_MAX           65536
 #define SLICE_BYTES         (256 * 1024)
 #define SLICE_RECORDS       500
+#define MERGE_BYTES_MAX     (64 * 1024) /* merged in one go */
 #define SLICE_SLOTS         2000
 #define SNAPSHOT_BYTES_MAX  ((size_t)4 << 30)
 #define SAVED_INTERVAL_MS   15000
@@ -46,6 +47,7 @@ struct alert_mail {
     struct claim_members members;
     bool settled;
     struct str key, bytes;
+    struct alert_mail *next_merge; /* a peer's state that is being merged */
     const struct dispatch_config *config;
     void (*applied)(void *arg);
     void (*run)(struct alert_thread *t, void *arg);
@@ -71,7 +73,7 @@ struct alert_thread {
     struct loop_call turn;
     bool turn_due;
     struct loop_timer step_timer, sync_timer, maintenance_timer, gc_timer, slice_timer, gc_slice_timer, turn_timer,
-                      claims_timer, gather_timer;
+                      claims_timer, gather_timer, merge_timer;
     void (*on_turn)(void *arg);
     void *on_turn_arg;
     mono_ms turn_told; /* when on_turn was called last */
@@ -110,6 +112,7 @@ struct alert_thread {
 
     struct api_ask **groups_waiting; /* until the dispatcher has loaded */
     size_t groups_waiting_count, groups_waiting_capacity;
+    struct alert_mail *merging, **merging_last; /* the first is under way */
     struct alert_mail *applying; /* a configuration whose alerts are being routed */
     bool stopping;
 };
@@ -681,25 +684,56 @@ const struct replica *alert_thread_replica(struct alert_thread *t, struct str ke
     return NULL;
 }
 
-/* Log entries that came wake who waits under their keys: a step is enough, it asks again. */
-static void merge_records(struct alert_thread *t, const struct replica *r, struct str bytes)
+/* At most SLICE_RECORDS of them; returns the rest. Log entries that came wake who waits under their keys: a step is enough, it
+ * asks again. */
+static struct str merge_slice(struct alert_thread *t, const struct replica *r, struct str bytes, bool *news)
 {
     struct merged m = { t, str_eq(r->key, STR("sil")) ? JOURNAL_SILENCE : JOURNAL_NFLOG, false };
-    const struct str received = bytes;
-    struct err err = { 0 };
-    if (!r->check(bytes, &err)) {
-        log_warn("merge broadcast", LOG_STR("component", STR("cluster")), LOG_STR("key", r->key), LOG_ERR(&err));
-        return;
-    }
-    while (bytes.n) {
-        size_t took = r->merge(r->state, clock_wall(), bytes, SLICE_RECORDS, record_changed, &m);
-        ASSERT(took > 0 && took <= bytes.n);
-        bytes = str_from(bytes, took);
-    }
-    /* Passed on as it came, and once: a message of many records that is relayed record by record multiplies. */
-    if (m.news && received.n <= GOSSIP_RELAY_BYTES_MAX)
-        broadcast(t, r->key, received, true);
+    size_t took = r->merge(r->state, clock_wall(), bytes, SLICE_RECORDS, record_changed, &m);
+    ASSERT(took > 0 && took <= bytes.n);
+    *news = *news || m.news;
     feed(t, NULL);
+    return str_from(bytes, took);
+}
+
+static void merge_tick(void *arg)
+{
+    struct alert_thread *t = arg;
+    struct alert_mail *m = t->merging;
+    bool news = false;
+    if (m->bytes.n)
+        m->bytes = merge_slice(t, alert_thread_replica(t, m->key), m->bytes, &news);
+    if (m->bytes.n == 0) {
+        t->merging = m->next_merge;
+        if (!t->merging)
+            t->merging_last = &t->merging;
+        mail_free(m);
+    }
+    if (t->merging)
+        loop_timer_in(t->loop, &t->merge_timer, 0);
+}
+
+/* True if the mail is kept: a peer's whole state may have 50,000 records. */
+static bool merge_records(struct alert_thread *t, const struct replica *r, struct alert_mail *m)
+{
+    struct err err = { 0 };
+    if (!r->check(m->bytes, &err)) {
+        log_warn("merge broadcast", LOG_STR("component", STR("cluster")), LOG_STR("key", r->key), LOG_ERR(&err));
+        return false;
+    }
+    if (m->bytes.n > MERGE_BYTES_MAX) {
+        *t->merging_last = m;
+        t->merging_last = &m->next_merge;
+        loop_timer_in(t->loop, &t->merge_timer, 0);
+        return true;
+    }
+    bool news = false;
+    for (struct str rest = m->bytes; rest.n;)
+        rest = merge_slice(t, r, rest, &news);
+    /* Passed on as it came, and once: a message of many records that is relayed record by record multiplies. */
+    if (news && m->bytes.n <= GOSSIP_RELAY_BYTES_MAX)
+        broadcast(t, r->key, m->bytes, true);
+    return false;
 }
 
 static void hear_claims(struct alert_thread *t, struct str bytes)
@@ -715,15 +749,15 @@ static void hear_claims(struct alert_thread *t, struct str bytes)
         log_debug("claims that cannot be read");
 }
 
-static void handle_deliver(struct alert_thread *t, struct str key, struct str bytes)
+/* True if the mail is kept. */
+static bool handle_deliver(struct alert_thread *t, struct alert_mail *m)
 {
-    const struct replica *r = alert_thread_replica(t, key);
-    if (r) {
-        merge_records(t, r, bytes);
-        return;
-    }
-    if (str_eq(key, STR(CLAIMS_MESH_KEY)))
-        hear_claims(t, bytes);
+    const struct replica *r = alert_thread_replica(t, m->key);
+    if (r)
+        return merge_records(t, r, m);
+    if (str_eq(m->key, STR(CLAIMS_MESH_KEY)))
+        hear_claims(t, m->bytes);
+    return false;
 }
 
 /* ---- snapshots and collection ---- */
@@ -953,7 +987,8 @@ static void deliver(void *arg, struct mail *mail)
         feed(t, &(struct dispatch_event){ .kind = DISPATCH_PEERS, .members = &m->members, .settled = m->settled });
         break;
     case MAIL_DELIVER:
-        handle_deliver(t, m->key, m->bytes);
+        if (handle_deliver(t, m))
+            return;
         break;
     case MAIL_CONFIG:
         configure(t, m);
@@ -1270,6 +1305,7 @@ static void init_timers(struct alert_thread *t)
     t->gc_slice_timer = (struct loop_timer){ .fire = gc_slice, .arg = t };
     t->turn_timer = (struct loop_timer){ .fire = turn_tick, .arg = t };
     t->claims_timer = (struct loop_timer){ .fire = claims_tick, .arg = t };
+    t->merge_timer = (struct loop_timer){ .fire = merge_tick, .arg = t };
     t->gather_timer = (struct loop_timer){ .fire = gather_tick, .arg = t };
 }
 
@@ -1284,6 +1320,7 @@ struct alert_thread *alert_thread_start(const struct alert_thread_options *optio
     arena_init(&t->arena, ARENA_NO_LIMIT);
     for (size_t i = 0; i < FILES; i++)
         t->paths[i] = arena_printf(&t->arena, "%.*s/%s", STR_ARG(options->options->storage_path), names[i]);
+    t->merging_last = &t->merging;
     notify_out_init(&t->out);
     make_stores(t, options);
     t->loop = loop_new("alert", options->loop_metrics);
@@ -1327,6 +1364,10 @@ void alert_thread_free(struct alert_thread *t)
     arena_deinit(&t->arena);
     mem_free(t->waiting);
     mem_free(t->groups_waiting);
+    for (struct alert_mail *m = t->merging, *next; m; m = next) {
+        next = m->next_merge;
+        mail_free(m);
+    }
     mail_free(t->applying);
     mem_free(t);
 }
