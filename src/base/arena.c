@@ -3,12 +3,18 @@
  *
  * A1  All bytes that are handed out are zero. Fresh blocks come zeroed; reset clears what was used of the block it keeps.
  * A2  used_bytes counts rounded sizes since init or reset and never passes limit_bytes.
- * A3  reset keeps the oldest block only, so that a burst does not pin its memory and a steady user allocates nothing. */
+ * A3  reset keeps the oldest block only, so that a burst does not pin its memory and a steady user allocates nothing.
+ * A4  The stock holds at most STOCK_BLOCKS blocks of BLOCK_BYTES_MAX. A block is in one slot or in one arena: who takes it
+ *     out by exchange is alone with it, who puts it into an empty slot forgets it. Release on the way in and acquire on the
+ *     way out carry its bytes from thread to thread. What was used of it is cleared by who takes it. */
 #include "base/arena.h"
 
 #include "base/mem.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
+
+#define STOCK_BLOCKS 4 /* what a query over some thousand series takes; more would only pin memory */
 
 struct arena_block {
     struct arena_block *older;
@@ -19,9 +25,45 @@ struct arena_block {
 static const size_t BLOCK_BYTES_MIN = 4096 - sizeof(struct arena_block);
 static const size_t BLOCK_BYTES_MAX = 1u << 20;
 
+static _Atomic(struct arena_block *) stock[STOCK_BLOCKS];
+
+static struct arena_block *stock_take(void)
+{
+    for (size_t i = 0; i < STOCK_BLOCKS; i++) {
+        struct arena_block *block = atomic_load_explicit(&stock[i], memory_order_relaxed);
+        if (!block || !(block = atomic_exchange_explicit(&stock[i], NULL, memory_order_acquire)))
+            continue;
+        memset(block->data, 0, block->used);
+        block->used = 0;
+        return block;
+    }
+    return NULL;
+}
+
+static bool stock_put(struct arena_block *block)
+{
+    for (size_t i = 0; i < STOCK_BLOCKS; i++) {
+        struct arena_block *none = NULL;
+        if (atomic_compare_exchange_strong_explicit(&stock[i], &none, block, memory_order_release, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+static void block_free(const struct arena *a, struct arena_block *block)
+{
+    if (!a->recycles || block->size != BLOCK_BYTES_MAX || !stock_put(block))
+        mem_free(block);
+}
+
 void arena_init(struct arena *a, size_t limit_bytes)
 {
     *a = (struct arena){ .limit_bytes = limit_bytes, .block_bytes = BLOCK_BYTES_MIN };
+}
+
+void arena_init_recycled(struct arena *a, size_t limit_bytes)
+{
+    *a = (struct arena){ .limit_bytes = limit_bytes, .block_bytes = BLOCK_BYTES_MAX, .recycles = true };
 }
 
 void arena_deinit(struct arena *a)
@@ -29,10 +71,11 @@ void arena_deinit(struct arena *a)
     struct arena_block *block = a->head;
     while (block) {
         struct arena_block *older = block->older;
-        mem_free(block);
+        block_free(a, block);
         block = older;
     }
-    *a = (struct arena){ .limit_bytes = a->limit_bytes, .block_bytes = BLOCK_BYTES_MIN };
+    *a = (struct arena){ .limit_bytes = a->limit_bytes, .block_bytes = a->recycles ? BLOCK_BYTES_MAX : BLOCK_BYTES_MIN,
+                         .recycles = a->recycles };
 }
 
 void arena_reset(struct arena *a)
@@ -42,7 +85,7 @@ void arena_reset(struct arena *a)
         return;
     while (a->head->older) {
         struct arena_block *older = a->head->older;
-        mem_free(a->head);
+        block_free(a, a->head);
         a->head = older;
     }
     memset(a->head->data, 0, a->head->used);
@@ -57,7 +100,9 @@ static void *take(struct arena *a, size_t rounded)
         size_t size = a->block_bytes ? a->block_bytes : BLOCK_BYTES_MIN;
         if (size < rounded)
             size = rounded;
-        block = mem_alloc(sizeof *block + size);
+        block = a->recycles && size == BLOCK_BYTES_MAX ? stock_take() : NULL;
+        if (!block)
+            block = mem_alloc(sizeof *block + size);
         block->size = size;
         block->older = a->head;
         a->head = block;

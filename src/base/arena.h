@@ -3,13 +3,17 @@
  *
  * A limit is given at birth. arena_alloc() past it aborts (for sizes that the caller has already bounded);
  * arena_try_alloc() returns NULL, which the caller turns into ERR_LIMIT. Arena memory never enters structs that
- * live longer: those copy. Thread: one owner at a time. All memory is zeroed. */
+ * live longer: those copy. Thread: one owner at a time. All memory is zeroed.
+ *
+ * An arena that is born by arena_init_recycled() takes its blocks from a small stock that all such arenas share, and gives
+ * them back: short-lived work of a few MiB, one piece after the other on whatever thread, finds memory that is mapped. */
 #ifndef TOCSIN_BASE_ARENA_H
 #define TOCSIN_BASE_ARENA_H
 
 #include "base/str.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena_block;
@@ -18,11 +22,13 @@ struct arena {
     size_t used_bytes;        /* handed out since init or reset */
     size_t limit_bytes;
     size_t block_bytes;       /* size of the next block */
+    bool recycles;
 };
 
 #define ARENA_NO_LIMIT SIZE_MAX
 
 void arena_init(struct arena *a, size_t limit_bytes);
+void arena_init_recycled(struct arena *a, size_t limit_bytes);
 void arena_deinit(struct arena *a);
 void arena_reset(struct arena *a);
 

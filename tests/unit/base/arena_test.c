@@ -7,6 +7,8 @@
 #include "base/arena.h"
 #include "lib/alloc_count.h"
 
+#include <pthread.h>
+
 static bool all_zero(const void *p, size_t n)
 {
     const char *c = p;
@@ -31,6 +33,38 @@ static void memory_is_aligned_and_zero_also_after_reset(void **state)
         arena_reset(&a);
     }
     arena_deinit(&a);
+}
+
+/* Dirties what it takes; whoever gets the blocks next must see nothing of it. */
+static void *recycle_blocks(void *arg)
+{
+    bool *clean = arg;
+    *clean = true;
+    for (size_t round = 0; round < 200; round++) {
+        struct arena a;
+        arena_init_recycled(&a, ARENA_NO_LIMIT);
+        for (size_t i = 0; i < round % 7; i++) {
+            size_t n = i % 2 ? 1u << 19 : (round * 977) % 65536;
+            char *p = arena_alloc(&a, n);
+            *clean &= all_zero(p, n);
+            memset(p, 0xAA, n);
+        }
+        if (round % 5 == 0)
+            arena_reset(&a);
+        arena_deinit(&a);
+    }
+    return NULL;
+}
+static void recycled_memory_is_zero_whoever_used_it(void **state)
+{
+    (void)state;
+    pthread_t other;
+    bool mine, theirs;
+    assert_int_equal(pthread_create(&other, NULL, recycle_blocks, &theirs), 0);
+    recycle_blocks(&mine);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_true(mine);
+    assert_true(theirs);
 }
 
 static void limit_is_kept(void **state)
@@ -107,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_aligned_and_zero_also_after_reset),
+        cmocka_unit_test(recycled_memory_is_zero_whoever_used_it),
         cmocka_unit_test(limit_is_kept),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(a_warm_arena_allocates_nothing),
