@@ -385,7 +385,7 @@ bool promql_run(const struct promql_expr *e, const struct promql_run *run, struc
         return err_set(err, ERR_INVALID, "invalid expression type \"%.*s\" for range query, must be Scalar or instant Vector",
                        STR_ARG(promql_type_documented(type)));
     struct promql_result *r = MEM_NEW(struct promql_result);
-    arena_init(&r->arena, ARENA_NO_LIMIT);
+    arena_init_recycled(&r->arena, ARENA_NO_LIMIT);
     struct eval ev = {
         .run = run,
         .a = &r->arena,
