@@ -148,6 +148,30 @@ static inline uint64_t read_dod(const uint8_t *p, size_t pos, uint64_t w, unsign
     return load64(p, pos + 4);
 }
 
+/* The value field that is `used` bits into w, which was loaded from bit pos. Returns the bits from pos to the field's end; 0:
+ * a window that makes no sense. */
+static inline unsigned read_value(struct decoder *s, const uint8_t *p, size_t pos, uint64_t w, unsigned used)
+{
+    uint64_t c = w << used;
+    if (!(c >> 63))
+        return used + 1;
+    if (c >> 62 & 1) {
+        unsigned lead = (unsigned)(c >> 57 & 31), n = (unsigned)(c >> 51 & 63);
+        n = n ? n : 64;
+        if (UNLIKELY(lead + n > 64))
+            return 0;
+        s->lead = lead;
+        s->shift = 64 - lead - n;
+        used += 13;
+    } else {
+        used += 2;
+    }
+    unsigned n = 64 - s->lead - s->shift;
+    uint64_t x = used + n <= 57 ? (w << used) >> (64 - n) : load64(p, pos + used) >> (64 - n);
+    s->v ^= x << s->shift;
+    return used + n;
+}
+
 /* Samples i.. from bit *position on, as long as they start at or before `last`. Returns how many there are now; *bad if
  * a window makes no sense. */
 static size_t decode_run(struct decoder *d, const uint8_t *p, size_t *position, size_t last, size_t i, size_t n,
@@ -168,28 +192,12 @@ static size_t decode_run(struct decoder *d, const uint8_t *p, size_t *position, 
             }
         }
         s.t = (int64_t)((uint64_t)s.t + s.delta);
-        uint64_t c = w << used;
-        if (c >> 63) {
-            if (c >> 62 & 1) {
-                unsigned lead = (unsigned)(c >> 57 & 31), n_bits = (unsigned)(c >> 51 & 63);
-                n_bits = n_bits ? n_bits : 64;
-                if (UNLIKELY(lead + n_bits > 64)) {
-                    *bad = true;
-                    break;
-                }
-                s.lead = lead;
-                s.shift = 64 - lead - n_bits;
-                used += 13;
-            } else {
-                used += 2;
-            }
-            unsigned n_bits = 64 - s.lead - s.shift;
-            uint64_t x = used + n_bits <= 57 ? (w << used) >> (64 - n_bits) : load64(p, pos + used) >> (64 - n_bits);
-            s.v ^= x << s.shift;
-            pos += used + n_bits;
-        } else {
-            pos += used + 1;
+        used = read_value(&s, p, pos, w, used);
+        if (UNLIKELY(used == 0)) {
+            *bad = true;
+            break;
         }
+        pos += used;
         t[i] = s.t;
         memcpy(&v[i], &s.v, sizeof v[i]);
     }
@@ -201,6 +209,25 @@ static size_t decode_run(struct decoder *d, const uint8_t *p, size_t *position, 
 static bool short_chunk(struct err *err)
 {
     return err_set(err, ERR_CORRUPT, "chunk ends inside a sample");
+}
+
+/* False: the chunk ends inside it. */
+static bool read_second_value(struct decoder *d, const uint8_t *p, size_t size, size_t *pos, bool *bad)
+{
+    if (LIKELY(size > READ_SLACK)) { /* two samples end before the slack does */
+        unsigned used = read_value(d, p, *pos, load(p, *pos), 0);
+        *bad = used == 0;
+        *pos += used;
+        return true;
+    }
+    struct bit_reader r = { .p = p, .bytes = size, .pos = *pos };
+    struct xor_column column = { .v = d->v };
+    xor_column_read(&column, &r);
+    d->v = column.v;
+    d->lead = column.lead;
+    d->shift = column.trail;
+    *pos = r.pos;
+    return !r.bad;
 }
 
 bool xor_decode(const uint8_t *p, size_t size, int64_t *t, double *v, bool *ascends, struct err *err)
@@ -220,26 +247,19 @@ bool xor_decode(const uint8_t *p, size_t size, int64_t *t, double *v, bool *asce
     memcpy(&v[0], &d.v, sizeof v[0]);
     if (n == 1)
         return true;
-    /* The second sample has its own form of time, the rest of it is a value field: read by the careful reader. */
-    d.delta = take_uvarint(&c);
+    d.delta = take_uvarint(&c); /* the second sample has its own form of time, the rest of it is a value field */
     if (c.bad)
         return short_chunk(err);
     d.delta_bits = d.delta - 1;
     d.t = (int64_t)((uint64_t)d.t + d.delta);
-    struct bit_reader r = { .p = p, .bytes = size, .pos = (size_t)(c.p - p) * 8 };
-    struct xor_column column = { .v = d.v };
-    xor_column_read(&column, &r);
-    if (r.bad)
+    size_t pos = (size_t)(c.p - p) * 8, i = 2;
+    bool bad = false;
+    if (!read_second_value(&d, p, size, &pos, &bad))
         return short_chunk(err);
-    d.v = column.v;
-    d.lead = column.lead;
-    d.shift = column.trail;
     t[1] = d.t;
     memcpy(&v[1], &d.v, sizeof v[1]);
 
-    size_t pos = r.pos, i = 2;
-    bool bad = false;
-    if (size > READ_SLACK)
+    if (size > READ_SLACK && !bad)
         i = decode_run(&d, p, &pos, (size - READ_SLACK) * 8, i, n, t, v, &bad);
     if (i < n && !bad) {
         size_t at = pos >> 3;
