@@ -48,6 +48,7 @@ struct replay {
     uint64_t unknown_samples, unknown_histograms, unknown_exemplars, unknown_tombstones, unknown_metadata, unknown_markers;
     bool wbl;
     bool lost_chunks;          /* a marker named a chunk that is not there */
+    bool removed_chunks;       /* files of chunks were damaged */
     uint64_t *old_refs;        /* replaced by later ones of the same labels */
     size_t old_refs_n, old_refs_capacity;
     uint64_t highest_ref;      /* of anything that was read: none of them is given to a new series */
@@ -128,6 +129,7 @@ static bool remove_chunk_files(struct replay *r, uint32_t from, struct err *err)
 {
     log_info("Deleting mmapped chunk files", LOG_INT("from", from));
     counter_add(&r->h->stats.mmap_corruptions, 1);
+    r->removed_chunks = true;
     return mapper_remove_from(&r->h->mapper, from, err);
 }
 
@@ -661,7 +663,7 @@ bool head_replay(struct head *h, int64_t min_valid, struct err *err)
         h->mapper.fs = NULL;
     h->opening = true;
     ok = ok && load_chunks(&r, err);
-    if (ok)
+    if (ok && !r.removed_chunks) /* what was in them is in the log before the snapshot's place */
         head_snapshot_load(h, &r, &loaded, &from);
     ok = ok && replay_wal(&r, loaded ? &from : NULL, err) && replay_wbl(&r, err) && open_logs(&r, err);
     struct err why = { 0 };

@@ -426,7 +426,7 @@ static bool log_reaches(struct head *h, const struct snapshot_place *p)
     struct wal_segments s = { 0 };
     struct err ignored;
     struct str dir = path_set(&path, "%.*s/" NAME_WAL, STR_ARG(buf_view(&h->dir.text)));
-    bool ok = wal_segments_list(h->fs, dir, &s, &ignored) && s.n > 0 && s.v[s.n - 1] >= p->segment;
+    bool ok = wal_segments_list(h->fs, dir, &s, &ignored) && (s.n > 0 ? s.v[s.n - 1] + 1 : 0) >= p->segment;
     wal_segments_deinit(&s);
     path_deinit(&path);
     return ok;

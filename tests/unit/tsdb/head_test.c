@@ -365,9 +365,9 @@ static void late_samples_outlive_the_chunks_that_their_log_names(void **state)
 
 /* ---- chunks on disk ---- */
 
-static void fill_a_chunk(struct memfs *m)
+static void fill_a_chunk(struct memfs *m, bool snapshot)
 {
-    struct tsdb_options o = { .fs = memfs_fs(m), .dir = STR("d"), .seed = 7 };
+    struct tsdb_options o = { .fs = memfs_fs(m), .dir = STR("d"), .seed = 7, .snapshot_on_shutdown = snapshot };
     struct tsdb *db;
     struct err err = { 0 };
     if (!tsdb_open(&o, NOW, &db, &err))
@@ -403,7 +403,7 @@ static void a_power_cut_leaves_no_torn_file_of_chunks(void **state)
     (void)state;
     struct memfs *m = memfs_new();
     uint64_t left_over = 0;
-    fill_a_chunk(m);
+    fill_a_chunk(m, false);
     uint64_t changes = memfs_ops(m);
     memfs_free(m);
     for (uint64_t at = 1; at <= changes; at++) {
@@ -412,7 +412,7 @@ static void a_power_cut_leaves_no_torn_file_of_chunks(void **state)
             rng_seed(&rng, seed);
             m = memfs_new();
             memfs_set_faults(m, &(struct memfs_faults){ .stop_after_ops = at });
-            fill_a_chunk(m);
+            fill_a_chunk(m, false);
             memfs_crash(m, &rng);
             left_over += has_unbegun(m);
             tsdb_close(open_db(m, 0));
@@ -421,6 +421,44 @@ static void a_power_cut_leaves_no_torn_file_of_chunks(void **state)
         }
     }
     assert_true(left_over > 0);
+}
+
+static size_t samples_with_snapshot(struct memfs *m)
+{
+    struct tsdb_options o = { .fs = memfs_fs(m), .dir = STR("d"), .seed = 7, .snapshot_on_shutdown = true };
+    struct tsdb *db;
+    struct err err = { 0 };
+    assert_true(tsdb_open(&o, NOW, &db, &err));
+    size_t n = samples_in(db);
+    tsdb_close(db);
+    return n;
+}
+
+/* A snapshot has only the chunks that were open: without the files of the others the log has to give theirs. */
+static void damaged_chunks_are_made_again_from_the_log_in_spite_of_a_snapshot(void **state)
+{
+    (void)state;
+    struct memfs *m = memfs_new();
+    struct buf file = { 0 };
+    fill_a_chunk(m, true);
+    assert_int_equal(samples_with_snapshot(m), 260);
+    assert_true(memfs_get(m, STR("d/chunks_head/000001"), &file));
+    file.p[20] ^= 0x20;
+    memfs_put(m, STR("d/chunks_head/000001"), buf_view(&file));
+    assert_int_equal(samples_with_snapshot(m), 260);
+    buf_deinit(&file);
+    memfs_free(m);
+}
+
+static void a_snapshot_is_read_without_a_log(void **state)
+{
+    (void)state;
+    struct memfs *m = memfs_new();
+    struct err err = { 0 };
+    fill_a_chunk(m, true);
+    assert_true(memfs_fs(m)->remove(memfs_fs(m), STR("d/wal/00000000"), &err));
+    assert_int_equal(samples_with_snapshot(m), 260);
+    memfs_free(m);
 }
 
 int main(void)
@@ -434,6 +472,8 @@ int main(void)
         cmocka_unit_test(noisy_chunks_survive_growth_and_restart),
         cmocka_unit_test(late_samples_outlive_the_chunks_that_their_log_names),
         cmocka_unit_test(a_power_cut_leaves_no_torn_file_of_chunks),
+        cmocka_unit_test(damaged_chunks_are_made_again_from_the_log_in_spite_of_a_snapshot),
+        cmocka_unit_test(a_snapshot_is_read_without_a_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
