@@ -125,12 +125,20 @@ static void found_visit(void *arg, const struct mapped_chunk *c)
     f->v[f->n++] = *c;
 }
 
+/* What is in those files is in the log, too, but before the place of a snapshot: none may be used from now on, also not by
+ * the next start, which will not see the damage. */
 static bool remove_chunk_files(struct replay *r, uint32_t from, struct err *err)
 {
+    struct head *h = r->h;
     log_info("Deleting mmapped chunk files", LOG_INT("from", from));
-    counter_add(&r->h->stats.mmap_corruptions, 1);
+    counter_add(&h->stats.mmap_corruptions, 1);
     r->removed_chunks = true;
-    return mapper_remove_from(&r->h->mapper, from, err);
+    if (!h->o.read_only) {
+        head_snapshots_remove(h);
+        if (!h->fs->sync_dir(h->fs, buf_view(&h->dir.text), err))
+            return false;
+    }
+    return mapper_remove_from(&h->mapper, from, err);
 }
 
 static bool load_chunks(struct replay *r, struct err *err)

@@ -91,6 +91,7 @@ struct wal {
     uint32_t skip;         /* batches to go before the next try while stalled */
     struct fs_file *unsynced[8]; /* finished segments, for wal_maintain() */
     size_t unsynced_count;
+    uint32_t left_first, left_end; /* segments that an earlier process left, perhaps unsynced; for wal_maintain() */
     _Atomic uint32_t current_segment;
     _Atomic bool is_stalled;
     struct wal_stats stats;
@@ -117,7 +118,7 @@ struct wal_item wal_pack(struct str record, enum wal_compression how, struct buf
 MUST_CHECK bool wal_log(struct wal *w, const struct wal_item *items, size_t n, struct err *err);
 /* Ends the segment and begins the next. */
 MUST_CHECK bool wal_cut(struct wal *w, struct err *err);
-/* Writes what is pending, syncs finished segments. False: still stalled. */
+/* Writes what is pending, syncs finished segments and those that were there at opening. False: the disk does not take it. */
 bool wal_maintain(struct wal *w, struct err *err);
 /* Place where the next record will go, after the pending ones. */
 void wal_position(struct wal *w, uint32_t *segment, uint64_t *offset);

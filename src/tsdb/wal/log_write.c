@@ -5,7 +5,8 @@
  *     write that was cut short does no harm.
  * G3  While the disk takes nothing (stalled) no segment is cut, and tries are spaced by SKIP batches, because a full disk
  *     answers slowly and there may be thousands of batches a second.
- * G4  A finished segment is synced by wal_maintain(), off the path of who appends. */
+ * G4  A finished segment is synced by wal_maintain(), off the path of who appends. So are, once, those that are there at
+ *     opening: who wrote them may have been killed, and a snapshot may only be written behind a log that is durable. */
 #include "tsdb/wal/log_int.h"
 
 #include "base/bytes.h"
@@ -39,7 +40,7 @@ static bool segment_open(struct wal *w, uint32_t number, struct err *err)
 
 /* Segments up to a checkpoint's number are never read again: the first one to write comes after it. Where all that is
  * there ends before the checkpoint it goes, so that no number is missing between what was and what comes. */
-static bool first_segment(const struct wal *w, struct str dir, uint32_t *number, struct err *err)
+static bool first_segment(struct wal *w, struct str dir, uint32_t *number, struct err *err)
 {
     struct wal_segments s = { 0 };
     struct path path = { 0 };
@@ -51,6 +52,9 @@ static bool first_segment(const struct wal *w, struct str dir, uint32_t *number,
         for (size_t i = 0; ok && i < s.n; i++)
             ok = w->fs->remove(w->fs, wal_segment_path(&path, dir, s.v[i]), err);
         *number = checkpoint + 1;
+    } else if (s.n) {
+        w->left_first = s.v[0];
+        w->left_end = *number;
     }
     path_deinit(&path);
     wal_segments_deinit(&s);
@@ -247,6 +251,27 @@ bool wal_cut(struct wal *w, struct err *err)
     return ok;
 }
 
+static bool sync_left(struct wal *w, struct err *err)
+{
+    struct path path = { 0 };
+    struct str dir = buf_view(&w->dir.text);
+    bool ok = true;
+    while (ok && w->left_first < w->left_end) {
+        struct fs_file *f;
+        struct err own = { 0 };
+        if (w->fs->open(w->fs, wal_segment_path(&path, dir, w->left_first), FS_READ, &f, &own)) {
+            ok = w->fs->sync(w->fs, f, err);
+            w->fs->close(w->fs, f);
+        } else if (own.code != ERR_NOT_FOUND) { /* a checkpoint may have replaced it */
+            *err = own;
+            ok = false;
+        }
+        w->left_first += ok;
+    }
+    path_deinit(&path);
+    return ok;
+}
+
 bool wal_maintain(struct wal *w, struct err *err)
 {
     struct fs_file *finished[ARRAY_LEN(w->unsynced)];
@@ -260,7 +285,7 @@ bool wal_maintain(struct wal *w, struct err *err)
     lock_give(&w->lock);
     for (size_t i = 0; i < n; i++)
         sync_finished(w, finished[i]);
-    return ok;
+    return ok && sync_left(w, err);
 }
 
 void wal_position(struct wal *w, uint32_t *segment, uint64_t *offset)

@@ -228,6 +228,32 @@ static uint32_t only_segment(struct fs *fs)
     return number;
 }
 
+/* Who wrote the segment was killed, the next one maintained the log, then the power went. */
+static void what_a_killed_process_wrote_is_durable_after_maintenance(void **state)
+{
+    (void)state;
+    struct memfs *m = memfs_new();
+    struct wal w;
+    struct err err = { 0 };
+    struct buf b = { 0 };
+    bool damaged;
+    uint32_t segment;
+    uint64_t end;
+    assert_true(wal_open(&w, memfs_fs(m), DIR, NULL, &err) && memfs_fs(m)->sync_dir(memfs_fs(m), STR("."), &err));
+    for (uint32_t i = 0; i < 20; i++)
+        put(&w, numbered(&b, i), WAL_PLAIN);
+    memfs_set_faults(m, &(struct memfs_faults){ .stop_after_ops = UINT64_MAX });
+    wal_close(&w);
+    memfs_set_faults(m, NULL);
+    assert_true(wal_open(&w, memfs_fs(m), DIR, NULL, &err));
+    assert_true(wal_maintain(&w, &err));
+    memfs_crash(m, NULL);
+    wal_close(&w);
+    assert_int_equal(count(memfs_fs(m), &damaged, &segment, &end), 20);
+    buf_deinit(&b);
+    memfs_free(m);
+}
+
 static void first_segment_comes_after_the_checkpoint(void **state)
 {
     (void)state;
@@ -536,6 +562,7 @@ int main(void)
         cmocka_unit_test(every_cut_keeps_what_is_before_it),
         cmocka_unit_test(full_disk_keeps_batches_in_memory_up_to_the_bound),
         cmocka_unit_test(failed_write_that_left_bytes_behind_is_written_again),
+        cmocka_unit_test(what_a_killed_process_wrote_is_durable_after_maintenance),
         cmocka_unit_test(first_segment_comes_after_the_checkpoint),
         cmocka_unit_test(segments_that_end_before_the_checkpoint_make_room),
         cmocka_unit_test(segments_that_reach_past_the_checkpoint_stay),
