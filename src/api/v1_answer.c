@@ -52,7 +52,9 @@ bool v1_storage_error(struct api_v1_job *j, const struct err *err)
 {
     if (err->code == ERR_TIMEOUT)
         return v1_error(j, 503, "timeout", "%s", err->text);
-    return v1_error(j, 500, err->code == ERR_UNAVAILABLE ? "unavailable" : "internal", "%s", err->text);
+    if (err->code == ERR_UNAVAILABLE)
+        return v1_error(j, 500, "unavailable", "%s", err->text);
+    return v1_error(j, 422, "execution", "%s", err->text); /* a damaged block, too: upstream's returnAPIError() */
 }
 
 /* "warnings":[...] or "infos":[...], at most ten and one line for the rest. */

@@ -93,11 +93,30 @@ static void series_stop_at_the_limit_and_say_so(void **state)
     memory_storage_free(st);
 }
 
+static bool damaged_querier(struct storage *st, struct arena *a, int64_t mint, int64_t maxt, struct querier **q,
+                            struct err *err)
+{
+    (void)st, (void)a, (void)mint, (void)maxt, (void)q;
+    return err_set(err, ERR_CORRUPT, "block X: checksum mismatch");
+}
+
+static void a_damaged_block_is_an_execution_error(void **state)
+{
+    (void)state;
+    static const struct storage_ops ops = { .querier = damaged_querier };
+    struct storage damaged = { &ops };
+    const char *answer = "{\"status\":\"error\",\"errorType\":\"execution\",\"error\":\"block X: checksum mismatch\"}";
+    check(&damaged, "/query", "query=x", 422, answer);
+    check(&damaged, "/series", "match[]=x", 422, answer);
+    check(&damaged, "/labels", "", 422, answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metadata_is_by_family_and_of_late),
         cmocka_unit_test(series_stop_at_the_limit_and_say_so),
+        cmocka_unit_test(a_damaged_block_is_an_execution_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
