@@ -45,8 +45,7 @@ struct alert_spec {
     int32_t starts_offset_s, ends_offset_s;
     bool timeout; /* ends_at was derived from resolve_timeout, no sender gave it */
 };
-/* The families of the alerts that are made with them; {0} is none yet. Thread: one owner. */
-struct alert_families;
+struct alert_families; /* family_int.h: the store has them */
 /* fs NULL: the alert gets a family of its own. */
 struct alert *alert_new(struct alert_families *fs, const struct alert_spec *spec);
 struct alert *alert_retain(const struct alert *a);

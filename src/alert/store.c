@@ -307,7 +307,8 @@ static bool same_value(const struct alert_slot *s, const struct alert_spec *spec
            str_eq(v->family->generator_url, spec->generator_url) && same_annotations(v, spec->annotations);
 }
 
-/* The listed slot has come to be what was_resolved does not know yet. */
+/* What follows when the times or the value of a listed slot were replaced; `change`, or more if it came to be resolved or
+ * firing by that. */
 static enum alert_change slot_changed(struct alert_store *st, struct wire_time now, struct alert_slot *s,
                                       bool was_resolved, enum alert_change change)
 {
