@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MAILBOX_SLICE_MS 5
+#define MAILBOX_SLICE_MS 2 /* a thread that shares its core with four others is through with that in 10 ms */
 
 struct mail {
     struct mail *next;
