@@ -344,6 +344,15 @@ static const double compaction_bounds[] = { 1, 2, 4, 8, 16, 32, 64, 128, 256, 51
 static const double tombstone_bounds[] = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10 };
 static const struct storage_ops tsdb_storage_ops;
 
+/* The metrics have their own copies: the options belong to who holds the work lock. */
+static void set_retention(struct tsdb *db, int64_t ms, uint64_t bytes)
+{
+    db->o.retention_ms = ms;
+    db->o.retention_bytes = bytes;
+    gauge_set(&db->stats.retention_s, (double)ms / 1000);
+    gauge_set(&db->stats.retention_bytes, (double)bytes);
+}
+
 static struct tsdb *make(const struct tsdb_options *options)
 {
     struct tsdb *db = MEM_NEW(struct tsdb);
@@ -359,6 +368,7 @@ static struct tsdb *make(const struct tsdb_options *options)
     db->ranges = plan_ranges_make(db->o.block_ms, db->o.block_max_ms);
     histogram_init(&db->stats.compaction_seconds, compaction_bounds, ARRAY_LEN(compaction_bounds));
     histogram_init(&db->stats.tombstone_seconds, tombstone_bounds, ARRAY_LEN(tombstone_bounds));
+    set_retention(db, db->o.retention_ms, db->o.retention_bytes);
     head_init(&db->head, &db->o, tsdb_dir(db));
     return db;
 }
@@ -458,8 +468,7 @@ void tsdb_reconfigure(struct tsdb *db, int64_t out_of_order_ms, int64_t retentio
         path_deinit(&path);
     }
     atomic_store(&h->ooo_window, out_of_order_ms);
-    db->o.retention_ms = retention_ms;
-    db->o.retention_bytes = retention_bytes;
+    set_retention(db, retention_ms, retention_bytes);
     exemplar_ring_resize(h->exemplars, exemplars_max);
     lock_give(&db->work);
 }

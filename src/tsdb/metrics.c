@@ -105,8 +105,6 @@ static void collect(void *stats, void *arg)
     follow(&s->wal_writes_failed, atomic_load_explicit(&h->wal.stats.failed_writes, memory_order_relaxed));
     follow(&s->wal_truncations, atomic_load_explicit(&h->wal.stats.truncations, memory_order_relaxed));
     follow(&s->wal_syncs, atomic_load_explicit(&h->wal.stats.syncs, memory_order_relaxed));
-    gauge_set(&s->retention_bytes, (double)db->o.retention_bytes);
-    gauge_set(&s->retention_s, (double)db->o.retention_ms / 1000);
     gauge_set(&s->ooo_window, (double)time_load(&h->ooo_window) / 1000);
     gauge_set(&s->exemplars, (double)exemplar_ring_count(h->exemplars));
     gauge_set(&s->exemplars_max, (double)exemplar_ring_max(h->exemplars));
