@@ -72,6 +72,19 @@ bool tsdb_delete(struct tsdb *db, const struct matchers *sets, size_t sets_count
 
 /* ---- cleaning ---- */
 
+/* The head begins where the last block ends when the store is opened again. Without that block the log, which is cut later,
+ * would give its deleted samples back: so it stays until another ends no earlier, and compaction finds it empty then. */
+static bool bounds_the_log(const struct tsdb *db, const struct block *b)
+{
+    for (size_t i = 0; i < db->blocks_count; i++) {
+        const struct block *other = db->blocks[i];
+        if (other != b && !other->meta.deletable && block_meta_is_in_order(&other->meta) &&
+            other->meta.maxt >= b->meta.maxt)
+            return false;
+    }
+    return block_meta_is_in_order(&b->meta);
+}
+
 static bool clean_block(struct tsdb *db, wall_ms now, struct block *b, struct err *err)
 {
     struct block_meta meta = {
@@ -86,7 +99,7 @@ static bool clean_block(struct tsdb *db, wall_ms now, struct block *b, struct er
     block_meta_add_parent(&meta, &b->meta);
     struct stopwatch w = stopwatch_start();
     bool ok = compact_blocks(db->fs, tsdb_dir(db), &b, 1, &meta, NULL, &written, err);
-    if (ok && !written)
+    if (ok && !written && !bounds_the_log(db, b))
         b->meta.deletable = true;
     histogram_observe(&db->stats.tombstone_seconds, stopwatch_seconds(w));
     block_meta_deinit(&meta);

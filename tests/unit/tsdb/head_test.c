@@ -467,6 +467,30 @@ static void a_snapshot_is_read_without_a_log(void **state)
     memfs_free(m);
 }
 
+/* The log still has what a block had that is deleted and cleaned away. */
+static void what_was_deleted_and_cleaned_does_not_come_back(void **state)
+{
+    (void)state;
+    struct memfs *m = memfs_new();
+    struct err err = { 0 };
+    struct matcher any;
+    struct matchers ms = { &any, 1 };
+    struct tsdb *db = open_db(m, 0);
+    put_one(db, NOW);
+    put_one(db, NOW + 3 * BLOCK);
+    tsdb_maintain(db, NOW + 3 * BLOCK, NULL);
+    assert_true(matcher_init(&any, MATCH_EQ, STR("__name__"), STR("m"), &err));
+    assert_true(tsdb_delete(db, &ms, 1, NOW, NOW, &err));
+    assert_true(tsdb_clean_tombstones(db, NOW + 3 * BLOCK, &err));
+    assert_int_equal(samples_in(db), 1);
+    tsdb_close(db);
+    db = open_db(m, 0);
+    assert_int_equal(samples_in(db), 1);
+    tsdb_close(db);
+    matcher_deinit(&any);
+    memfs_free(m);
+}
+
 int main(void)
 {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -480,6 +504,7 @@ int main(void)
         cmocka_unit_test(a_power_cut_leaves_no_torn_file_of_chunks),
         cmocka_unit_test(damaged_chunks_are_made_again_from_the_log_in_spite_of_a_snapshot),
         cmocka_unit_test(a_snapshot_is_read_without_a_log),
+        cmocka_unit_test(what_was_deleted_and_cleaned_does_not_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
