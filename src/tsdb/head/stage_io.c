@@ -4,6 +4,8 @@
  *     the segment belongs to, so that batches of one segment are applied in order.
  * T2  Who applies a batch finds its series in the nearer caches after the first few: a segment's records and newest pieces
  *     are less than a megabyte.
+ *     The first batches are of different sizes: else the shelves, which scrapes fill alike, would all be full in the same
+ *     scrape, and owner and helper would wait for each other in turns.
  * T3  Times are kept as differences to the batch's first; one that is too far off begins another batch.
  *
  * Bounds: a shelf has BATCH samples, an eighth of what their series take; BATCHES_WAITING batches a helper. */
@@ -13,6 +15,7 @@
 #include "io/thread.h"
 
 #define BATCH           8192
+#define PHASES          8 /* in which shelves get full; divides BATCH */
 #define BATCHES_WAITING 4
 #define PREFETCH        8
 #define THREADS_MAX     16
@@ -25,9 +28,13 @@ struct staged {
 struct batch {
     struct batch *next;
     uint32_t segment;
-    uint32_t n;
+    uint32_t n, limit;
     int64_t t0;
     struct staged v[BATCH];
+};
+struct shelf {
+    struct batch *batch; /* NULL: nothing was put */
+    uint32_t limit;      /* of its next batch */
 };
 struct helper {
     struct stage *st;
@@ -39,7 +46,7 @@ struct helper {
 };
 struct stage {
     struct head *h;
-    struct batch **shelves; /* by segment; NULL: nothing was put */
+    struct shelf *shelves; /* by segment */
     size_t shelves_count;
     struct lock lock;       /* rank 50: the helpers' lists, spare, ending */
     struct batch *spare;
@@ -124,8 +131,8 @@ static struct helper *helper_of(struct stage *st, uint32_t segment)
 
 static void hand_over(struct stage *st, uint32_t segment)
 {
-    struct batch *b = st->shelves[segment];
-    st->shelves[segment] = NULL;
+    struct batch *b = st->shelves[segment].batch;
+    st->shelves[segment].batch = NULL;
     if (st->threads == 0) {
         apply(st->h, b, &st->own);
         b->next = st->spare;
@@ -157,17 +164,18 @@ static struct batch *new_batch(struct stage *st, uint32_t segment, int64_t t0)
         b = mem_realloc(NULL, sizeof *b);
     b->segment = segment;
     b->n = 0;
+    b->limit = st->shelves[segment].limit;
     b->t0 = t0;
-    st->shelves[segment] = b;
+    st->shelves[segment] = (struct shelf){ b, BATCH };
     return b;
 }
 
 static void reserve_shelf(struct stage *st, uint32_t segment)
 {
     size_t n = mem_grow(st->shelves_count, (size_t)segment + 1);
-    st->shelves = mem_realloc_array(st->shelves, n, sizeof(struct batch *));
+    st->shelves = mem_realloc_array(st->shelves, n, sizeof *st->shelves);
     for (size_t i = st->shelves_count; i < n; i++)
-        st->shelves[i] = NULL;
+        st->shelves[i] = (struct shelf){ NULL, BATCH / PHASES * (1 + (uint32_t)i % PHASES) };
     st->shelves_count = n;
 }
 
@@ -176,9 +184,9 @@ void stage_put(struct stage *st, uint32_t slot, int64_t t, uint64_t v)
     uint32_t segment = slot / SERIES_PER_SEGMENT;
     if (UNLIKELY(segment >= st->shelves_count))
         reserve_shelf(st, segment);
-    struct batch *b = st->shelves[segment];
+    struct batch *b = st->shelves[segment].batch;
     int64_t dt = 0;
-    if (UNLIKELY(b && (b->n == BATCH || __builtin_sub_overflow(t, b->t0, &dt) || dt != (int32_t)dt))) {
+    if (UNLIKELY(b && (b->n == b->limit || __builtin_sub_overflow(t, b->t0, &dt) || dt != (int32_t)dt))) {
         hand_over(st, segment);
         b = NULL;
         dt = 0;
@@ -191,7 +199,7 @@ void stage_put(struct stage *st, uint32_t slot, int64_t t, uint64_t v)
 void stage_settle(struct stage *st, uint32_t slot)
 {
     uint32_t segment = slot / SERIES_PER_SEGMENT;
-    if (segment < st->shelves_count && st->shelves[segment])
+    if (segment < st->shelves_count && st->shelves[segment].batch)
         hand_over(st, segment);
     if (st->threads == 0)
         return;
@@ -233,7 +241,7 @@ struct stage *stage_new(struct head *h, unsigned threads)
 void stage_free(struct stage *st, int64_t *mint, int64_t *maxt)
 {
     for (size_t i = 0; i < st->shelves_count; i++) {
-        if (st->shelves[i])
+        if (st->shelves[i].batch)
             hand_over(st, (uint32_t)i);
     }
     lock_take(&st->lock);
