@@ -64,17 +64,18 @@ class Peer:
         return data
 
     def cpu(self):
-        """Seconds of user and system time, to the nanosecond where the kernel counts so."""
-        total = 0
+        """Seconds of user and system time: to the nanosecond of the threads there are, to a tick with those that ended."""
+        running = 0
+        with open(f"/proc/{self.p.pid}/stat", encoding="ascii") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        all_of_it = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         try:
             for task in os.listdir(f"/proc/{self.p.pid}/task"):
                 with open(f"/proc/{self.p.pid}/task/{task}/schedstat", encoding="ascii") as f:
-                    total += int(f.read().split()[0])
-            return total / 1e9
+                    running += int(f.read().split()[0])
         except (OSError, ValueError):
-            with open(f"/proc/{self.p.pid}/stat", encoding="ascii") as f:
-                fields = f.read().rsplit(")", 1)[1].split()
-            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            return all_of_it
+        return max(running / 1e9, all_of_it)
 
     def memory(self):
         """(resident, anonymous resident, peak) in MiB."""
