@@ -2,14 +2,14 @@
  * answered when their batch has come back.
  *
  * J1  An ask that changed something is answered only after the batch that holds its records was written (silences: synced).
- * J2  One batch at a time. A batch that holds a silence is synced; what others left unsynced is, each JOURNAL_SYNC_MS. */
+ * J2  One batch at a time, and one that nobody waits for not sooner than GATHER_MS after the last. A batch that holds a silence is synced; what others left unsynced is, each JOURNAL_SYNC_MS. */
 #include "app/alert_thread_int.h"
 
 #include "alert/record.h"
 #include "base/log.h"
 
 #define SAVED_INTERVAL_MS 15000
-#define GATHER_MS         2 /* that a batch to be synced waits for more */
+#define GATHER_MS         2 /* that a batch waits for more */
 #define GATHER_MIN        4 /* answered by the batch before */
 
 /* ---- who waits ---- */
@@ -81,11 +81,12 @@ void alert_thread_flush_journal(struct alert_thread *t)
 
 /* Clients that post one silence after the other come in step with the syncs: those that were just answered are about to ask
  * again. A batch that leaves with the first of them makes the others wait for a sync more. It waits for as many as were
- * answered, but not for long. */
+ * answered, but not for long.
+ * Records that nobody waits for, the log of a burst of notifications, need not wake the disk thread for each. */
 static bool gathers(struct alert_thread *t)
 {
-    return t->batch_needs_sync && t->gather_count >= GATHER_MIN && t->waiting_count < t->gather_count &&
-           mono_before(loop_now(t->loop), t->gather_until);
+    bool more = t->batch_needs_sync ? t->gather_count >= GATHER_MIN && t->waiting_count < t->gather_count : t->waiting_count == 0;
+    return more && mono_before(loop_now(t->loop), t->gather_until);
 }
 
 void alert_thread_flush_or_gather(struct alert_thread *t)
@@ -113,10 +114,9 @@ void alert_thread_batch_done(struct alert_thread *t, struct disk_job *job)
         t->journal_failing = false;
         t->unsynced = t->unsynced || !job->sync;
         size_t answered = alert_thread_release_waiting(t, last, NULL);
-        if (job->sync) {
+        t->gather_until = mono_add(loop_now(t->loop), GATHER_MS);
+        if (job->sync)
             t->gather_count = answered;
-            t->gather_until = mono_add(loop_now(t->loop), GATHER_MS);
-        }
     } else {
         if (!t->journal_failing)
             log_error("Writing the journal failed; alerts are kept in memory, silences are refused", LOG_ERR(&job->err));

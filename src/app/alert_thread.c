@@ -272,7 +272,7 @@ void alert_thread_result(struct alert_thread *t, struct notify_result *r)
     m->result.data = NULL;
     if (r->error.n == 0 && r->data_count == 0) { /* thousands may wait, and mostly there is nothing to tell */
         m->result.error = STR_EMPTY;
-        post(t, m);
+        mail_bundle_add(&t->results, &m->mail);
         return;
     }
     m->result.error = arena_str(&m->arena, r->error);
@@ -283,7 +283,18 @@ void alert_thread_result(struct alert_thread *t, struct notify_result *r)
         data[i].s = arena_str(&m->arena, data[i].s);
     }
     m->result.data = data;
-    post(t, m);
+    mail_bundle_add(&t->results, &m->mail);
+}
+
+void alert_thread_results_end(struct alert_thread *t)
+{
+    if (mailbox_post_bundle(t->inbox, &t->results))
+        return;
+    for (struct mail *m = t->results.newest, *next; m; m = next) {
+        next = m->next;
+        alert_thread_mail_free(container_of(m, struct alert_mail, mail));
+    }
+    t->results = (struct mail_bundle){ 0 };
 }
 
 void alert_thread_members(struct alert_thread *t, const struct claim_members *members, bool settled)

@@ -56,7 +56,9 @@ MUST_CHECK struct alert_thread *alert_thread_start(const struct alert_thread_opt
 void alert_thread_configure(struct alert_thread *t, const struct dispatch_config *config, void (*applied)(void *arg),
                             void *arg);
 void alert_thread_ask(struct alert_thread *t, struct api_ask *q);           /* any thread */
-void alert_thread_result(struct alert_thread *t, struct notify_result *r); /* any thread; copied */
+/* On the send thread. Copied; results are not seen before alert_thread_results_end(), which wakes the alert thread once. */
+void alert_thread_result(struct alert_thread *t, struct notify_result *r);
+void alert_thread_results_end(struct alert_thread *t);
 /* From the mesh. Bytes are copied. */
 void alert_thread_members(struct alert_thread *t, const struct claim_members *members, bool settled);
 void alert_thread_deliver(struct alert_thread *t, struct str key, struct str bytes);

@@ -60,6 +60,7 @@ struct alert_thread {
     struct loop *loop;
     struct thread thread;
     struct mailbox *inbox;
+    struct mail_bundle results; /* the send thread's, of its turn */
     struct loop_call turn;
     bool turn_due;
     struct loop_timer step_timer, sync_timer, maintenance_timer, gc_timer, slice_timer, gc_slice_timer, turn_timer,

@@ -349,6 +349,11 @@ static void hook_result(void *arg, struct notify_result *r)
     alert_thread_result(((struct app *)arg)->alerts, r);
 }
 
+static void hook_results_end(void *arg)
+{
+    alert_thread_results_end(((struct app *)arg)->alerts);
+}
+
 /* The mesh cannot be joined at all. Any thread. */
 static void request_failed_end(void *arg)
 {
@@ -373,7 +378,8 @@ static bool start_alert_half(struct app *a, struct err *err)
     }
     const struct send_thread_options send = { .user_agent = STR("Alertmanager/" APP_ALERTMANAGER_VERSION),
                                               .registry = a->registry, .loop_metrics = &a->loop_metrics,
-                                              .mailbox_metrics = &a->mailbox_metrics, .result = hook_result, .arg = a };
+                                              .mailbox_metrics = &a->mailbox_metrics, .result = hook_result,
+                                              .results_end = hook_results_end, .arg = a };
     a->send = send_thread_start(&send, err);
     if (!a->send)
         return false;

@@ -26,7 +26,8 @@ struct send_thread {
     struct send_thread_options o;
     struct buf user_agent;
     atomic_size_t in_flight;
-    struct loop_call stop;
+    size_t answered; /* in this turn */
+    struct loop_call stop, turn_end;
 };
 
 static const struct receiver_env *env_of(struct notify_receivers *r)
@@ -38,7 +39,18 @@ static void result(void *arg, struct notify_result *r)
 {
     struct send_thread *s = arg;
     s->o.result(s->o.arg, r);
-    atomic_fetch_sub(&s->in_flight, 1);
+    if (s->answered++ == 0)
+        loop_at_turn_end(s->loop, &s->turn_end);
+}
+
+static void end_turn(void *arg)
+{
+    struct send_thread *s = arg;
+    if (s->answered == 0)
+        return;
+    s->o.results_end(s->o.arg);
+    atomic_fetch_sub(&s->in_flight, s->answered);
+    s->answered = 0;
 }
 
 static void deliver(void *arg, struct mail *m)
@@ -58,12 +70,14 @@ static void run(void *arg)
     loop_run(s->loop);
     mailbox_close(s->inbox);
     notify_io_free(s->io);
+    end_turn(s); /* what was cancelled now */
 }
 
 struct send_thread *send_thread_start(const struct send_thread_options *options, struct err *err)
 {
     struct send_thread *s = MEM_NEW(struct send_thread);
     s->o = *options;
+    s->turn_end = (struct loop_call){ .run = end_turn, .arg = s };
     buf_str(&s->user_agent, options->user_agent);
     s->loop = loop_new("send", options->loop_metrics);
     s->inbox = mailbox_new(s->loop, "send", INBOX_MAX, options->mailbox_metrics, deliver, s);

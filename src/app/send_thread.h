@@ -15,7 +15,8 @@ struct send_thread_options {
     struct metric_registry *registry;
     struct loop_metrics *loop_metrics;
     struct mailbox_metrics *mailbox_metrics;
-    void (*result)(void *arg, struct notify_result *r); /* any thread; copies */
+    void (*result)(void *arg, struct notify_result *r); /* on the send thread; copies */
+    void (*results_end)(void *arg); /* after the last result of a turn of the loop */
     void *arg;
 };
 MUST_CHECK struct send_thread *send_thread_start(const struct send_thread_options *options, struct err *err);

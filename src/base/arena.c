@@ -153,6 +153,20 @@ struct str arena_str(struct arena *a, struct str s)
     return str_of(p, s.n);
 }
 
+struct str arena_concat(struct arena *a, const struct str *parts, size_t count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += parts[i].n;
+    char *p = arena_alloc(a, n + 1), *end = p;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].n)
+            memcpy(end, parts[i].p, parts[i].n);
+        end += parts[i].n;
+    }
+    return str_of(p, n);
+}
+
 struct str arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
     va_list again;

@@ -39,6 +39,7 @@ MUST_CHECK void *arena_try_alloc_array(struct arena *a, size_t count, size_t siz
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
 
 struct str arena_str(struct arena *a, struct str s); /* a copy, NUL-terminated past its length */
+struct str arena_concat(struct arena *a, const struct str *parts, size_t count); /* as arena_str() */
 struct str arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 struct str arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 const char *arena_cstr(struct arena *a, struct str s);

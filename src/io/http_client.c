@@ -6,14 +6,15 @@
  *
  * C1  done is called from the loop's timers or after libcurl has returned, never from within http_client_send() and never
  *     from inside libcurl, so a done callback may send, cancel and free as it likes.
- * C2  A call that is not RUNNING holds no socket, no libcurl handle, and (unless its URL has escapes) no arena block:
- *     thousands of them may wait.
+ * C2  A call that is not RUNNING holds no socket, no libcurl handle, and (unless its URL has escapes, or it is one of the
+ *     SPARES_MAX that took over what another left) no arena block: thousands of them may wait.
  * C3  Turns: hosts with waiting calls stand in a ring; a free slot goes to the next host in it. A host may take a slot
  *     only while it has fewer of them than are free: so one dead host ends up with half of all, the second with half of
  *     the rest, and a host that has none always gets in.
  *     A quarter of all slots is kept for hosts that answered when they were last asked (host_memory_int.h): thousands of
  *     dead hosts, one slot each, do not shut out those that work.
- * C4  At most START_PER_TURN transfers are started per turn of the loop: opening TLS costs milliseconds of CPU.
+ * C4  At most START_PER_TURN transfers are started per turn of the loop, and one over TLS, which may cost milliseconds of
+ *     CPU to open, counts for TLS_WEIGHT of them.
  * C5  A burst for one host does not open a connection for each call: a host has a window of calls under way, and those
  *     behind it find warm connections. A window that is full is looked at every WINDOW_LOOK_MS while calls wait. It
  *     grows fourfold if nothing came back, and doubles if the last growth let half as many more come back: so a host that
@@ -33,7 +34,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { START_PER_TURN = 8, REDIRECTS_MAX = 10, CONNECTIONS_MAX = 16384, IDLE_CONNECTIONS_MAX = 256, TRIM_CALLS = 256 };
+enum { START_PER_TURN = 32, TLS_WEIGHT = 4, REDIRECTS_MAX = 10, CONNECTIONS_MAX = 16384, IDLE_CONNECTIONS_MAX = 256, TRIM_CALLS = 256 };
+enum { SPARES_IDLE = 8 }; /* that are kept when nothing is under way */
 enum { WINDOW_START = 64, WINDOW_LOOK_MS = 50, PROXY_LOOKUP_MS = 30000 };
 
 const struct metric_desc http_client_metric_descs[] = {
@@ -80,7 +82,7 @@ static void read_messages(struct http_client *c)
     }
 }
 
-static void socket_action(struct http_client *c, curl_socket_t fd, int events)
+void http_client_socket_action(struct http_client *c, curl_socket_t fd, int events)
 {
     int running;
     c->in_curl = true;
@@ -89,58 +91,10 @@ static void socket_action(struct http_client *c, curl_socket_t fd, int events)
     read_messages(c);
 }
 
-struct watch { /* one socket of libcurl's */
-    struct http_client *client;
-    curl_socket_t fd;
-    struct loop_poll *poll;
-};
-
-static void on_ready(void *arg, unsigned events)
-{
-    struct watch *w = arg;
-    int e = 0;
-    if (events & LOOP_READ)
-        e |= CURL_CSELECT_IN;
-    if (events & LOOP_WRITE)
-        e |= CURL_CSELECT_OUT;
-    if (events & LOOP_HANGUP)
-        e |= CURL_CSELECT_ERR;
-    socket_action(w->client, w->fd, e);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
-{
-    struct http_client *c = arg;
-    struct watch *w = socket_arg;
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        if (w) {
-            loop_poll_free(w->poll);
-            mem_free(w);
-            curl_multi_assign(c->multi, fd, NULL);
-        }
-        return 0;
-    }
-    if (!w) {
-        w = MEM_NEW(struct watch);
-        w->client = c;
-        w->fd = fd;
-        w->poll = loop_poll_new(c->loop, fd, on_ready, w);
-        curl_multi_assign(c->multi, fd, w);
-    }
-    unsigned events = 0;
-    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
-        events |= LOOP_READ;
-    if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
-        events |= LOOP_WRITE;
-    loop_poll_set(w->poll, events);
-    return 0;
-}
-
 static void on_curl_timer(void *arg)
 {
     struct http_client *c = arg;
-    socket_action(c, CURL_SOCKET_TIMEOUT, 0);
+    http_client_socket_action(c, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int on_timer_change(CURLM *multi, long timeout_ms, void *arg)
@@ -177,7 +131,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_opt
     c->materials = material_cache_new(fs_posix());
     c->multi = curl_multi_init();
     ASSERT(c->multi != NULL);
-    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, http_watch_change);
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer_change);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
@@ -245,19 +199,19 @@ static void host_leave(struct http_client *c, struct host_queue *h)
 static void enqueue(struct http_call_state *s)
 {
     struct http_client *c = s->client;
-    struct buf key = { 0 }; /* not in the arena: a call that waits has not touched its own (C2) */
-    buf_str(&key, s->url.scheme);
-    buf_c(&key, "://");
-    buf_str(&key, s->url.host);
-    struct host_queue *h = map_get(&c->hosts, buf_view(&key));
+    struct buf *key = &c->key; /* not in the arena: a call that waits has not touched its own (C2) */
+    buf_reset(key);
+    buf_str(key, s->url.scheme);
+    buf_c(key, "://");
+    buf_str(key, s->url.host);
+    struct host_queue *h = map_get(&c->hosts, buf_view(key));
     if (!h) {
         h = MEM_NEW(struct host_queue);
-        h->key = mem_dup(key.p, key.n + 1);
+        h->key = mem_dup(key->p, key->n + 1);
         h->window = WINDOW_START;
-        h->hash = host_memory_hash(buf_view(&key));
+        h->hash = host_memory_hash(buf_view(key));
         map_put(&c->hosts, str_c(h->key), h);
     }
-    buf_deinit(&key);
     s->host = h;
     s->stage = CALL_QUEUED;
     s->queue_next = NULL;
@@ -305,8 +259,8 @@ static void leave_queue(struct http_call_state *s)
 
 static CURL *take_easy(struct http_client *c)
 {
-    if (c->spare_count)
-        return c->spare[--c->spare_count];
+    if (c->spare.easy_count)
+        return c->spare.easy[--c->spare.easy_count];
     CURL *e = curl_easy_init();
     ASSERT(e != NULL);
     return e;
@@ -321,8 +275,8 @@ static void release_easy(struct http_call_state *s)
     curl_multi_remove_handle(c->multi, s->easy);
     call_unshare(s);
     curl_easy_reset(s->easy);
-    if (c->spare_count < ARRAY_LEN(c->spare))
-        c->spare[c->spare_count++] = s->easy;
+    if (c->spare.easy_count < SPARES_MAX)
+        c->spare.easy[c->spare.easy_count++] = s->easy;
     else
         curl_easy_cleanup(s->easy);
     s->easy = NULL;
@@ -423,8 +377,9 @@ static struct host_queue *next_host(struct http_client *c)
 static void start_some(void *arg)
 {
     struct http_client *c = arg;
-    for (unsigned n = 0; c->ring && c->active < c->connections_max; n++) {
-        if (n == START_PER_TURN) {
+    unsigned started = 0;
+    while (c->ring && c->active < c->connections_max) {
+        if (started >= START_PER_TURN) {
             schedule_start(c);
             return;
         }
@@ -432,6 +387,7 @@ static void start_some(void *arg)
         if (!h)
             break; /* a slot that comes free looks again */
         c->ring = h->next;
+        started += str_eq(h->head->url.scheme, STR("https")) ? TLS_WEIGHT : 1;
         start(h->head);
     }
     if (c->ring && !timer_is_armed(&c->window_timer.entry))
@@ -469,13 +425,39 @@ static void schedule_start(struct http_client *c)
 
 /* ---- The life of a call ---- */
 
+static void keep_spares(struct http_client *c, size_t most)
+{
+    struct spares *s = &c->spare;
+    while (s->easy_count > most)
+        curl_easy_cleanup(s->easy[--s->easy_count]);
+    while (s->states_count > most) {
+        struct http_call_state *state = s->states[--s->states_count];
+        arena_deinit(&state->arena);
+        mem_free(state);
+    }
+}
+
 /* After a storm of calls the heap is given back: idle again is small again. */
 static void trim_after_storm(struct http_client *c)
 {
     if (c->open > 0 || c->open_peak < TRIM_CALLS)
         return;
     c->open_peak = 0;
+    keep_spares(c, SPARES_IDLE);
     malloc_trim(0);
+}
+
+static struct http_call_state *state_new(struct http_client *c)
+{
+    struct http_call_state *s;
+    if (c->spare.states_count) {
+        s = c->spare.states[--c->spare.states_count];
+    } else {
+        s = MEM_NEW(struct http_call_state);
+        arena_init(&s->arena, ARENA_NO_LIMIT);
+    }
+    s->client = c;
+    return s;
 }
 
 static void state_unlink(struct http_call_state *s)
@@ -502,8 +484,15 @@ static void state_free(struct http_call_state *s)
     loop_timer_stop(c->loop, &s->later);
     mem_free(s->answer_headers);
     buf_deinit(&s->body_own);
-    arena_deinit(&s->arena);
-    mem_free(s);
+    if (c->spare.states_count == SPARES_MAX) {
+        arena_deinit(&s->arena);
+        mem_free(s);
+        return;
+    }
+    arena_reset(&s->arena);
+    struct arena arena = s->arena;
+    *s = (struct http_call_state){ .arena = arena };
+    c->spare.states[c->spare.states_count++] = s;
 }
 
 /* Go's stripPassword: "http://user:***@host/". */
@@ -643,11 +632,9 @@ void http_client_send(struct http_client *c, struct http_call *call)
 {
     ASSERT(!call->state);
     ASSERT(call->done != NULL);
-    struct http_call_state *s = MEM_NEW(struct http_call_state);
-    s->client = c;
+    struct http_call_state *s = state_new(c);
     s->call = call;
     call->state = s;
-    arena_init(&s->arena, ARENA_NO_LIMIT);
     s->deadline = (struct loop_timer){ .fire = on_deadline, .arg = s };
     s->later = (struct loop_timer){ .fire = on_later, .arg = s };
     s->next = c->calls;
@@ -708,9 +695,10 @@ void http_client_free(struct http_client *c)
     dns_free(c->dns);
     loop_timer_stop(c->loop, &c->start_timer);
     loop_timer_stop(c->loop, &c->window_timer);
-    for (size_t i = 0; i < c->spare_count; i++)
-        curl_easy_cleanup(c->spare[i]);
+    keep_spares(c, 0);
+    buf_deinit(&c->key);
     curl_multi_cleanup(c->multi);
+    http_watches_free(c);
     loop_timer_stop(c->loop, &c->curl_timer);
     material_cache_free(c->materials);
     map_deinit(&c->hosts);

@@ -100,12 +100,20 @@ struct http_call_state {
     bool timed_out;
 };
 
+#define SPARES_MAX 64 /* of each kind, while calls are under way */
+struct spares {
+    CURL *easy[SPARES_MAX];
+    struct http_call_state *states[SPARES_MAX];
+    size_t easy_count, states_count;
+};
+
 struct http_client {
     struct loop *loop;
     CURLM *multi;
     struct loop_timer curl_timer, start_timer, window_timer;
     bool look_due; /* the windows are looked at when the timer comes again, a turn of the loop later */
     bool in_curl;
+    struct map64 watches; /* of libcurl's sockets, by descriptor */
     size_t held_back; /* by their owner */
     struct http_client_stats stats;
     unsigned connections_max;
@@ -113,19 +121,30 @@ struct http_client {
     struct http_proxy_rules env_proxy;
     struct arena arena; /* texts of the options */
 
+    struct buf key; /* scratch of enqueue() */
+
     struct http_call_state *calls;
     struct http_call_state *zombies; /* cancelled inside libcurl */
     struct map hosts;
     struct host_memory memory; /* who answered when last asked */
     struct host_queue *ring; /* whose turn is next */
     size_t active, waiting, open, open_peak;
-    CURL *spare[8];
-    size_t spare_count;
+    struct spares spare; /* what calls that are over left for the next */
 
     struct material_cache *materials;
     struct map tokens; /* key -> struct token */
     struct dns *dns;   /* NULL until a proxy has to be looked up here */
 };
+
+/* Tells libcurl what became of a socket, or that time went by (CURL_SOCKET_TIMEOUT), and ends the calls that it has finished. */
+void http_client_socket_action(struct http_client *c, curl_socket_t fd, int events);
+
+/* http_client_watch.c: libcurl's sockets on the loop. For CURLMOPT_SOCKETFUNCTION, CURLOPT_OPENSOCKETFUNCTION and
+ * CURLOPT_CLOSESOCKETFUNCTION. */
+int http_watch_change(CURL *easy, curl_socket_t fd, int what, void *client, void *socket_arg);
+void http_watch_open(struct http_client *c, curl_socket_t fd);
+int http_watch_close(void *client, curl_socket_t fd); /* closes fd */
+void http_watches_free(struct http_client *c);        /* after libcurl has closed what it had */
 
 void http_client_library_start(void); /* http_client_setup.c; once in a process */
 

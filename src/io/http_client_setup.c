@@ -63,10 +63,13 @@ bool read_credential(struct arena *a, struct str inline_text, struct str file, s
 
 /* ---- Headers ---- */
 
-static void append(struct curl_slist **list, const char *line)
+/* A list like curl_slist_append()'s, in the call's arena; so is `line`, or it is a literal. libcurl only reads them. */
+static void append(struct http_call_state *s, struct curl_slist **list, const char *line)
 {
-    struct curl_slist *more = curl_slist_append(*list, line);
-    ASSERT(more != NULL);
+    struct curl_slist *more = ARENA_NEW(&s->arena, struct curl_slist);
+    more->data = (char *)(uintptr_t)line;
+    while (*list)
+        list = &(*list)->next;
     *list = more;
 }
 
@@ -77,7 +80,8 @@ static bool add_header(struct http_call_state *s, struct curl_slist **list, stru
         return err_set(err, ERR_INVALID, "net/http: invalid header field name \"%.*s\"", STR_ARG(name));
     if (!http_header_value_valid(value))
         return err_set(err, ERR_INVALID, "net/http: invalid header field value for \"%.*s\"", STR_ARG(name));
-    append(list, arena_printf(&s->arena, value.n ? "%.*s: %.*s" : "%.*s;%.*s", STR_ARG(name), STR_ARG(value)).p);
+    struct str separator = value.n ? STR(": ") : STR(";");
+    append(s, list, arena_concat(&s->arena, (struct str[]){ name, separator, value }, 3).p);
     return true;
 }
 
@@ -185,10 +189,10 @@ static bool add_headers(struct http_call_state *s, const struct http_client_conf
     if (s->referer.n && !given(call, STR("Referer")) && !add_header(s, &s->headers, STR("Referer"), s->referer, err))
         return false;
     if (!given(call, STR("Accept")))
-        append(&s->headers, "Accept:");
+        append(s, &s->headers, "Accept:");
     if (!given(call, STR("Content-Type")) || s->body.n == 0)
-        append(&s->headers, "Content-Type:");
-    append(&s->headers, "Expect:");
+        append(s, &s->headers, "Content-Type:");
+    append(s, &s->headers, "Expect:");
     return true;
 }
 
@@ -224,9 +228,9 @@ static bool rename_host(struct http_call_state *s, struct str name, struct http_
     if (port.n == 0)
         port = STR("443");
     bool v6 = str_find_byte(host, ':') != STR_NPOS;
-    append(&s->connect_to, arena_printf(&s->arena, "%.*s:%.*s:%s%.*s%s:%.*s", STR_ARG(name), STR_ARG(port), v6 ? "[" : "",
-                                        STR_ARG(host), v6 ? "]" : "", STR_ARG(port))
-                               .p);
+    struct str where = arena_printf(&s->arena, "%.*s:%.*s:%s%.*s%s:%.*s", STR_ARG(name), STR_ARG(port), v6 ? "[" : "",
+                                    STR_ARG(host), v6 ? "]" : "", STR_ARG(port));
+    append(s, &s->connect_to, where.p);
     u->host = arena_printf(&s->arena, "%.*s:%.*s", STR_ARG(name), STR_ARG(port));
     return given(s->call, STR("Host")) || add_header(s, &s->headers, STR("Host"), s->url.host, err);
 }
@@ -371,7 +375,7 @@ void call_place_proxy(struct http_call_state *s, const struct addr *addrs, size_
         ip_write(&b, &addrs[i].ip);
         buf_c(&b, six ? "]" : "");
     }
-    append(&s->resolve, b.p);
+    append(s, &s->resolve, arena_cstr(&s->arena, buf_view(&b)));
     buf_deinit(&b);
     s->share = curl_share_init();
     ASSERT(s->share != NULL);
@@ -450,7 +454,10 @@ static int open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
     (void)purpose;
     if (!s->has_dialed)
         s->has_dialed = addr_from_sockaddr(&s->dialed, &a->addr);
-    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    if (fd >= 0)
+        http_watch_open(s->client, fd);
+    return fd;
 }
 
 static size_t on_header(char *p, size_t size, size_t count, void *arg)
@@ -566,6 +573,8 @@ bool call_setup(struct http_call_state *s, struct err *err)
                      (long)(!c || c->enable_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, s);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, http_watch_close);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, s->client); /* the connection outlives the call */
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, s);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
@@ -594,10 +603,6 @@ bool call_setup(struct http_call_state *s, struct err *err)
 
 void call_teardown(struct http_call_state *s)
 {
-    curl_slist_free_all(s->headers);
-    curl_slist_free_all(s->proxy_headers);
-    curl_slist_free_all(s->connect_to);
-    curl_slist_free_all(s->resolve);
     s->headers = s->proxy_headers = s->connect_to = s->resolve = NULL;
     if (s->lookup)
         dns_cancel(s->lookup);

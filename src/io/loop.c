@@ -34,6 +34,10 @@ const size_t loop_metric_descs_count = ARRAY_LEN(loop_metric_descs);
 /* How long loop_free() waits for requests on libuv's pool. */
 static const int64_t CLOSE_WAIT_NS = 1000000000;
 
+struct calls { /* in order */
+    struct loop_call *head, *last;
+};
+
 struct loop {
     uv_loop_t uv;
     uv_poll_t timer;
@@ -43,7 +47,7 @@ struct loop {
     uv_prepare_t prepare;
     uv_check_t check;
     struct timer_heap timers;
-    struct loop_call *deferred, **deferred_tail;
+    struct calls deferred, at_end;
     _Atomic(struct loop_call *) posted;
     atomic_bool stop;
     pthread_t owner;
@@ -69,17 +73,30 @@ mono_ms loop_now(struct loop *l)
     return l->now;
 }
 
-static void run_deferred(struct loop *l)
+static void calls_add(struct calls *q, struct loop_call *c)
 {
-    while (l->deferred) {
-        struct loop_call *c = l->deferred;
-        l->deferred = c->next;
-        if (!l->deferred)
-            l->deferred_tail = &l->deferred;
+    ASSERT(c->run != NULL);
+    c->next = NULL;
+    *(q->last ? &q->last->next : &q->head) = c;
+    q->last = c;
+}
+
+static void run_calls(struct loop *l, struct calls *q)
+{
+    while (q->head) {
+        struct loop_call *c = q->head;
+        q->head = c->next;
+        if (!q->head)
+            q->last = NULL;
         c->next = NULL;
         l->now_valid = false;
         c->run(c->arg);
     }
+}
+
+static void run_deferred(struct loop *l)
+{
+    run_calls(l, &l->deferred);
 }
 
 static void run_posted(struct loop *l)
@@ -187,6 +204,10 @@ static void on_prepare(uv_prepare_t *h)
 {
     struct loop *l = h->data;
     run_deferred(l);
+    while (l->at_end.head) {
+        run_calls(l, &l->at_end);
+        run_deferred(l);
+    }
     arm(l, timer_next(&l->timers));
     turn_end(l);
     l->now_valid = false;
@@ -207,7 +228,6 @@ struct loop *loop_new(const char *name, struct loop_metrics *metrics)
     rc = uv_poll_start(&l->timer, UV_READABLE, on_timer) | uv_prepare_start(&l->prepare, on_prepare) |
          uv_check_start(&l->check, on_check);
     ASSERT(rc == 0);
-    l->deferred_tail = &l->deferred;
     l->owner = pthread_self();
     if (metrics)
         l->lag = metric_vec_histogram(metrics->lag, &(struct str){ name, strlen(name) });
@@ -309,10 +329,12 @@ void loop_timer_stop(struct loop *l, struct loop_timer *t)
 
 void loop_defer(struct loop *l, struct loop_call *c)
 {
-    ASSERT(c->run != NULL);
-    c->next = NULL;
-    *l->deferred_tail = c;
-    l->deferred_tail = &c->next;
+    calls_add(&l->deferred, c);
+}
+
+void loop_at_turn_end(struct loop *l, struct loop_call *c)
+{
+    calls_add(&l->at_end, c);
 }
 
 void loop_post(struct loop *l, struct loop_call *c)

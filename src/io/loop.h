@@ -55,13 +55,15 @@ void loop_timer_every(struct loop *l, struct loop_timer *t, int64_t period_ms);
 void loop_timer_stop(struct loop *l, struct loop_timer *t); /* fine if not armed */
 
 /* Calls. The struct belongs to the caller and must stay until it has run; posting one that is still queued is an
- * error. loop_defer: in this turn, after the current callback. loop_post: any thread. */
+ * error. loop_defer: in this turn, after the current callback. loop_at_turn_end: when all else of this turn has been done,
+ * before the loop sleeps. loop_post: any thread. */
 struct loop_call {
     struct loop_call *next;
     void (*run)(void *arg);
     void *arg;
 };
 void loop_defer(struct loop *l, struct loop_call *c);
+void loop_at_turn_end(struct loop *l, struct loop_call *c);
 void loop_post(struct loop *l, struct loop_call *c);
 
 /* File descriptors. The loop does not own the fd; stop before closing it. */

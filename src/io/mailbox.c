@@ -107,23 +107,24 @@ struct mailbox *mailbox_new(struct loop *l, const char *name, size_t capacity, s
     return mb;
 }
 
-static bool refuse(struct mailbox *mb)
+static bool refuse(struct mailbox *mb, size_t n)
 {
-    atomic_fetch_sub_explicit(&mb->count, 1, memory_order_seq_cst);
+    atomic_fetch_sub_explicit(&mb->count, n, memory_order_seq_cst);
     if (mb->refused)
-        counter_add_shared(mb->refused, 1);
+        counter_add_shared(mb->refused, n);
     return false;
 }
 
-static bool post(struct mailbox *mb, struct mail *m, size_t capacity)
+static bool post(struct mailbox *mb, const struct mail_bundle *b, size_t capacity)
 {
-    size_t before = atomic_fetch_add_explicit(&mb->count, 1, memory_order_seq_cst);
+    size_t before = atomic_fetch_add_explicit(&mb->count, b->n, memory_order_seq_cst);
     if (before >= capacity || atomic_load_explicit(&mb->closed, memory_order_seq_cst))
-        return refuse(mb);
+        return refuse(mb, b->n);
     struct mail *head = atomic_load_explicit(&mb->stack, memory_order_relaxed);
     do {
-        m->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&mb->stack, &head, m, memory_order_release, memory_order_relaxed));
+        b->oldest->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&mb->stack, &head, b->newest, memory_order_release,
+                                                    memory_order_relaxed));
     if (!head)
         uv_async_send(&mb->wake);
     return true;
@@ -131,12 +132,29 @@ static bool post(struct mailbox *mb, struct mail *m, size_t capacity)
 
 bool mailbox_post(struct mailbox *mb, struct mail *m)
 {
-    return post(mb, m, mb->capacity);
+    return post(mb, &(struct mail_bundle){ m, m, 1 }, mb->capacity);
 }
 
 bool mailbox_post_answer(struct mailbox *mb, struct mail *m)
 {
-    return post(mb, m, SIZE_MAX);
+    return post(mb, &(struct mail_bundle){ m, m, 1 }, SIZE_MAX);
+}
+
+void mail_bundle_add(struct mail_bundle *b, struct mail *m)
+{
+    m->next = b->newest;
+    b->newest = m;
+    if (!b->oldest)
+        b->oldest = m;
+    b->n++;
+}
+
+bool mailbox_post_bundle(struct mailbox *mb, struct mail_bundle *b)
+{
+    if (b->n > 0 && !post(mb, b, SIZE_MAX))
+        return false;
+    *b = (struct mail_bundle){ 0 };
+    return true;
 }
 
 size_t mailbox_count(const struct mailbox *mb)

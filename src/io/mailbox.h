@@ -22,6 +22,13 @@ struct mail {
 };
 struct mailbox;
 
+/* Mail that one thread has gathered, to be posted at once: its reader is woken once. Zero-initialised. */
+struct mail_bundle {
+    struct mail *newest, *oldest;
+    size_t n;
+};
+void mail_bundle_add(struct mail_bundle *b, struct mail *m);
+
 struct mailbox_metrics { /* shared by all mailboxes of the process */
     struct metric_vec *delivered, *refused, *queued;
 };
@@ -41,6 +48,8 @@ MUST_CHECK bool mailbox_post(struct mailbox *mb, struct mail *m);
 /* For answers: their number is bounded by the requests that were accepted, so they are never refused for being too
  * many. False only after close. Any thread. */
 MUST_CHECK bool mailbox_post_answer(struct mailbox *mb, struct mail *m);
+/* Answers too; the bundle is empty then. False only after close: its mail, newest first, is still the caller's. Any thread. */
+MUST_CHECK bool mailbox_post_bundle(struct mailbox *mb, struct mail_bundle *b);
 size_t mailbox_count(const struct mailbox *mb); /* any thread; a moment's truth */
 
 #endif

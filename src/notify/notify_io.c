@@ -62,6 +62,8 @@ struct cached_renderer {
     uint64_t used;
 };
 
+#define SPARES_MAX READY_MAX
+
 struct notify_io {
     struct loop *loop;
     struct notify_io_options o;
@@ -72,6 +74,8 @@ struct notify_io {
     struct map64 running; /* by attempt id */
     struct map64 lines;   /* by the address of the integration's configuration */
     size_t standing;      /* in all lines */
+    struct running *spares; /* over, with the first block of their arenas; linked by next */
+    size_t spares_count;
     struct cached_renderer renderers[RENDERERS_MAX];
     uint64_t clock;
     struct send_cache *cache;
@@ -96,6 +100,38 @@ static struct template_renderer *renderer_for(struct notify_io *io, const struct
         template_renderer_free(oldest->renderer);
     *oldest = (struct cached_renderer){ env->templates, template_renderer_new(env->templates), ++io->clock };
     return oldest->renderer;
+}
+
+static struct running *running_new(struct notify_io *io, const struct notify_attempt *a)
+{
+    struct running *r = io->spares;
+    if (r) {
+        io->spares = r->next;
+        io->spares_count--;
+        r->next = NULL;
+    } else {
+        r = MEM_NEW(struct running);
+        arena_init(&r->arena, ARENA_NO_LIMIT);
+    }
+    r->io = io;
+    r->a = *a;
+    r->watch = stopwatch_start();
+    return r;
+}
+
+static void running_free(struct running *r)
+{
+    struct notify_io *io = r->io;
+    if (io->spares_count == SPARES_MAX) {
+        arena_deinit(&r->arena);
+        mem_free(r);
+        return;
+    }
+    arena_reset(&r->arena);
+    struct arena arena = r->arena;
+    *r = (struct running){ .arena = arena, .next = io->spares };
+    io->spares = r;
+    io->spares_count++;
 }
 
 static void route_label_failed(void *arg, struct str name, const struct err *err)
@@ -123,8 +159,7 @@ static void answer(struct running *r, enum send_verdict verdict, const struct se
     io->o.result(io->o.arg, &shown);
     notification_release(r->a.n);
     notify_receivers_release(r->a.receivers);
-    arena_deinit(&r->arena);
-    mem_free(r);
+    running_free(r);
 }
 
 static void answer_cancelled(struct running *r)
@@ -319,11 +354,7 @@ static void join_line(struct running *r)
 
 void notify_io_attempt(struct notify_io *io, const struct notify_attempt *a)
 {
-    struct running *r = MEM_NEW(struct running);
-    r->io = io;
-    r->a = *a;
-    r->watch = stopwatch_start();
-    arena_init(&r->arena, ARENA_NO_LIMIT);
+    struct running *r = running_new(io, a);
     void *old = map64_put(&io->running, a->id, r);
     ASSERT(!old); /* ids are unique */
     join_line(r);
@@ -371,6 +402,11 @@ void notify_io_free(struct notify_io *io)
     while ((r = map64_next(&io->running, &cursor)) != NULL) {
         notify_io_cancel(io, r->a.id);
         cursor = 0;
+    }
+    while ((r = io->spares) != NULL) {
+        io->spares = r->next;
+        arena_deinit(&r->arena);
+        mem_free(r);
     }
     smtp_client_free(io->smtp);
     dns_free(io->dns);

@@ -1,4 +1,4 @@
-"""Data directories go between tocsin and Debian's Prometheus and lose nothing; a full disk costs nothing but memory. # long"""
+"""Data directories go between tocsin and Debian's Prometheus and lose nothing; a full disk costs nothing but memory."""
 import shutil
 import time
 

@@ -120,6 +120,9 @@ static void strings_are_copies_with_a_nul(void **state)
     text[0] = 'x';
     assert_string_equal(s.p, "abc");
     assert_string_equal(arena_cstr(&a, str_of(NULL, 0)), "");
+    s = arena_concat(&a, (struct str[]){ STR("a"), STR_EMPTY, STR("bc") }, 3);
+    assert_int_equal(s.n, 3);
+    assert_string_equal(s.p, "abc");
     s = arena_printf(&a, "%s-%05d", "n", 42);
     assert_true(str_eq(s, STR("n-00042")));
     arena_deinit(&a);

@@ -966,6 +966,57 @@ static void many_dead_hosts_do_not_shut_out_who_has_answered_before(void **state
     stop(&f);
 }
 
+/* Turns of the loop until the other end has something to read. */
+static void turn_until_readable(struct fixture *f, int fd)
+{
+    int64_t end = test_now_ms() + FIXTURE_DEADLINE_MS;
+    while (!readable_in(fd, 0)) {
+        assert_true(test_now_ms() < end);
+        loop_turn(f->loop, 1);
+    }
+}
+
+static void answer_on(struct fixture *f, int connection, struct asked *a)
+{
+    struct buf b = { 0 };
+    turn_until_readable(f, connection);
+    assert_true(read_until(connection, &b, "\r\n\r\n"));
+    buf_deinit(&b);
+    send_text(connection, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    wait_done(f, a);
+    assert_int_equal(a->status, 200);
+}
+
+static void a_connection_serves_call_after_call_and_is_left_when_the_server_has_closed_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    client_start(&f, 0);
+    uint16_t port;
+    int listener = listen_any(&port);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", (unsigned)port);
+    for (unsigned round = 0; round < 3; round++) {
+        struct asked first = { .call = { .method = STR("GET"), .url = str_c(url) } }, second = first, third = first;
+        send_call(&f, &first);
+        turn_until_readable(&f, listener);
+        int connection = accept(listener, NULL, NULL);
+        assert_true(connection >= 0);
+        answer_on(&f, connection, &first);
+        send_call(&f, &second);
+        answer_on(&f, connection, &second);
+        loop_turn(f.loop, 1);
+        send_call(&f, &third);
+        answer_on(&f, connection, &third);
+        assert_false(readable_in(listener, 0));
+        close(connection);
+        for (unsigned i = 0; i < round; i++) /* the end is seen by the loop, or by the next call */
+            loop_turn(f.loop, 10);
+    }
+    close(listener);
+    client_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -988,6 +1039,7 @@ int main(void)
         cmocka_unit_test(a_server_is_trusted_by_ca_and_name),
         cmocka_unit_test(a_client_certificate_is_sent_and_read_again_when_its_file_changes),
         cmocka_unit_test(a_host_that_does_not_answer_leaves_room_for_others_and_all_have_their_turn),
+        cmocka_unit_test(a_connection_serves_call_after_call_and_is_left_when_the_server_has_closed_it),
         cmocka_unit_test(many_dead_hosts_do_not_shut_out_who_has_answered_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

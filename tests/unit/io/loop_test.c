@@ -183,6 +183,33 @@ static void deferred_calls_run_after_the_callback_in_the_same_turn(void **state)
     loop_free(t.loop);
 }
 
+static void end_and_defer(void *arg)
+{
+    struct step *s = arg; /* two of them: what is deferred, and what comes at the end */
+    loop_at_turn_end(s[0].trace->loop, &s[1].call);
+    loop_defer(s[0].trace->loop, &s[0].call);
+    add(s[0].trace, '1');
+}
+
+static void the_end_of_a_turn_comes_after_all_of_its_callbacks_and_once(void **state)
+{
+    (void)state;
+    struct trace t = { .loop = loop_new("test", NULL) };
+    struct step s[3];
+    memset(s, 0, sizeof s);
+    for (size_t i = 0; i < 3; i++)
+        s[i] = (struct step){ .trace = &t, .name = "det"[i], .call = { .run = fire, .arg = &s[i] } };
+    s[0].timer = (struct loop_timer){ .fire = end_and_defer, .arg = s };
+    s[2].timer = (struct loop_timer){ .fire = fire, .arg = &s[2] };
+    loop_timer_in(t.loop, &s[0].timer, 0);
+    loop_timer_in(t.loop, &s[2].timer, 0);
+    loop_turn(t.loop, 1000);
+    loop_turn(t.loop, 0);
+    loop_turn(t.loop, 0);
+    assert_string_equal(t.text, "1dte");
+    loop_free(t.loop);
+}
+
 struct pipe_watch {
     struct loop *loop;
     struct loop_poll *poll;
@@ -243,6 +270,7 @@ int main(void)
         cmocka_unit_test(a_timer_that_rearms_for_now_lets_others_have_their_turn),
         cmocka_unit_test(posted_calls_run_on_the_loop_in_order),
         cmocka_unit_test(deferred_calls_run_after_the_callback_in_the_same_turn),
+        cmocka_unit_test(the_end_of_a_turn_comes_after_all_of_its_callbacks_and_once),
         cmocka_unit_test(a_descriptor_tells_when_it_is_readable_and_may_be_freed_from_its_callback),
         cmocka_unit_test(the_lag_of_a_slow_callback_is_observed),
     };

@@ -136,6 +136,31 @@ static void closing_delivers_what_waits_and_refuses_the_rest(void **state)
     deinit(&r);
 }
 
+static void a_bundle_arrives_in_its_order_and_empties(void **state)
+{
+    (void)state;
+    struct reader r;
+    init(&r, 1);
+    struct mail_bundle b = { 0 };
+    for (unsigned i = 0; i < 3; i++)
+        mail_bundle_add(&b, &letter(i)->mail);
+    assert_true(mailbox_post_bundle(r.mb, &b)); /* answers: not bounded by the capacity */
+    assert_int_equal(b.n, 0);
+    assert_int_equal(mailbox_count(r.mb), 3);
+    assert_true(mailbox_post_bundle(r.mb, &b)); /* of nothing */
+    assert_true(mailbox_post_answer(r.mb, &letter(3)->mail));
+    loop_turn(r.loop, 1000);
+    assert_int_equal(r.got, 4);
+    assert_true(r.in_order);
+    mailbox_close(r.mb);
+    struct letter *late = letter(4);
+    mail_bundle_add(&b, &late->mail);
+    assert_false(mailbox_post_bundle(r.mb, &b));
+    assert_int_equal(b.n, 1);
+    mem_free(late);
+    deinit(&r);
+}
+
 struct slow {
     struct loop *loop;
     struct loop_timer timer;
@@ -180,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_senders_lose_nothing_and_keep_their_order),
         cmocka_unit_test(a_full_mailbox_refuses_and_counts_but_takes_answers),
+        cmocka_unit_test(a_bundle_arrives_in_its_order_and_empties),
         cmocka_unit_test(closing_delivers_what_waits_and_refuses_the_rest),
         cmocka_unit_test(a_long_queue_is_read_in_slices_between_which_timers_fire),
     };
