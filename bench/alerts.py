@@ -178,7 +178,8 @@ class Sink:
         self.times.append(now)
 
 
-def notify(binary, kind, groups):
+def lateness(binary, kind):
+    """Median milliseconds from the moment when a group was due to its webhook."""
     sink = Sink()
     peer = start(binary, kind, NOTIFY_CONFIG % sink.port)
     late = []
@@ -189,7 +190,14 @@ def notify(binary, kind, groups):
         while not sink.times:
             time.sleep(0.02)
         late.append((sink.times[0] - posted - 1) * 1000)
-    sink.times.clear()
+    peer.stop()
+    return statistics.median(late)
+
+
+def burst(binary, kind, groups):
+    """(CPU milliseconds per notification, peak MiB) of a fresh server with so many groups due within a fraction of a second."""
+    sink = Sink()
+    peer = start(binary, kind, NOTIFY_CONFIG % sink.port)
     body = [{"labels": {"alertname": "A", "group": f"g{i}", "instance": f"i{i}"}, "annotations": {"s": "x"}} for i in range(groups)]
     cpu = peer.cpu()
     for at in range(0, groups, 1000):
@@ -203,16 +211,23 @@ def notify(binary, kind, groups):
     per = (peer.cpu() - cpu) / groups * 1000
     peak = peer.memory()[2]
     peer.stop()
-    return statistics.median(late), per, peak
+    return per, peak
+
+
+def bursts(servers, groups, rounds):
+    """Means over rounds in turn: what one burst costs swings, the peer's by a factor of two."""
+    found = [[burst(b, k, groups) for b, k in servers] for _ in range(rounds)]
+    return [[statistics.mean(r[i][j] for r in found) for j in range(2)] for i in range(len(servers))]
 
 
 def run(opt):
     servers = [(opt.alertmanager, "am"), (os.path.join(opt.bin, "tocsin"), "tocsin")]
     quick = opt.quick
-    i, g, m, h, s, n = ([f(*x) for x in servers] for f in (
+    i, g, m, h, s, late = ([f(*x) for x in servers] for f in (
         idle, lambda b, k: ingest(b, k, 3 if quick else 10), lambda b, k: memory(b, k, 100000),
         lambda b, k: inhibited(b, k, 10000),
-        lambda b, k: silences(b, k, 1000 if quick else 10000), lambda b, k: notify(b, k, 1000 if quick else 10000)))
+        lambda b, k: silences(b, k, 1000 if quick else 10000), lateness))
+    n = bursts(servers, 1000 if quick else 10000, 2 if quick else 5)
     show("alerts: Debian's Alertmanager and tocsin", [
         ("re-sent alerts per CPU-second (thousands)", g[0][0] / 1e3, g[1][0] / 1e3, "k", True, ">= 15x"),
         ("resident with 100,000 active alerts", m[0], m[1], "MiB", False, ">= 10x"),
@@ -220,9 +235,9 @@ def run(opt):
         ("the same, with one inhibition rule", h[0], h[1], "ms", False, "<= 1 ms"),
         ("GET all 10,000", g[0][2], g[1][2], "ms", False, "<= 20 ms"),
         ("first GET after a new silence", s[0], s[1], "ms", False, "<= 20 ms"),
-        ("webhook after its group is due", n[0][0], n[1][0], "ms", False, "<= 1 ms"),
-        ("CPU per notification", n[0][1], n[1][1], "ms", False, ">= 5x"),
-        ("peak memory of the burst", n[0][2], n[1][2], "MiB", False, ">= 10x"),
+        ("webhook after its group is due", late[0], late[1], "ms", False, "<= 1 ms"),
+        ("CPU per notification", n[0][0], n[1][0], "ms", False, ">= 5x"),
+        ("peak memory of the burst", n[0][1], n[1][1], "MiB", False, ">= 10x"),
         ("ready after exec", i[0][0], i[1][0], "ms", False, "<= 15 ms"),
         ("idle, resident", i[0][1], i[1][1], "MiB", False, "<= 14 MiB"),
         ("idle, anonymous", i[0][2], i[1][2], "MiB", False, "<= 4 MiB"),
