@@ -464,14 +464,6 @@ static bool count_selector(void *arg, const struct promql_node *n)
     return true;
 }
 
-static void write_labels(struct json_writer *w, struct labels ls)
-{
-    jw_object(w);
-    for (size_t i = 0; i < ls.n; i++)
-        jw_kv(w, ls.v[i].name, ls.v[i].value);
-    jw_object_end(w);
-}
-
 static bool work_exemplars(struct api_v1_job *j)
 {
     struct arena scratch;
@@ -493,14 +485,14 @@ static bool work_exemplars(struct api_v1_job *j)
         for (size_t i = 0; ok && i < n; i++) {
             jw_object(&w);
             jw_key(&w, STR("seriesLabels"));
-            write_labels(&w, v[i].labels);
+            labels_write_json(&w, v[i].labels);
             jw_key(&w, STR("exemplars"));
             jw_array(&w);
             for (size_t k = 0; k < v[i].n; k++) {
                 const struct exemplar *x = &v[i].v[k];
                 jw_object(&w);
                 jw_key(&w, STR("labels"));
-                write_labels(&w, x->labels);
+                labels_write_json(&w, x->labels);
                 buf_reset(&value);
                 promql_write_value(&value, x->value);
                 jw_kv(&w, STR("value"), buf_view(&value));

@@ -169,10 +169,7 @@ static void write_receiver(struct json_writer *w, const struct config_receiver *
 {
     jw_object(w);
     jw_key(w, STR("labels"));
-    jw_object(w);
-    for (size_t i = 0; i < r->labels.n; i++)
-        jw_kv(w, r->labels.v[i].name, r->labels.v[i].value);
-    jw_object_end(w);
+    labels_write_json(w, r->labels);
     jw_kv(w, STR("name"), r->name);
     jw_object_end(w);
 }

@@ -238,12 +238,6 @@ static void write_pairs(struct json_writer *w, struct alert_walk pairs)
         jw_kv(w, l.name, l.value);
 }
 
-static void write_labels(struct json_writer *w, struct labels ls)
-{
-    for (size_t i = 0; i < ls.n; i++)
-        jw_kv(w, ls.v[i].name, ls.v[i].value);
-}
-
 static void write_time(struct json_writer *w, struct written_time *last, struct wire_time t)
 {
     if (last->text.n == 0 || wire_time_cmp(last->t, t) != 0) {
@@ -336,16 +330,12 @@ static void write_group(struct listing *l, const struct listed_group *g)
         write_alert(l, g->alerts[i], g->row);
     jw_array_end(w);
     jw_key(w, STR("labels"));
-    jw_object(w);
-    write_labels(w, g->row->labels);
-    jw_object_end(w);
+    labels_write_json(w, g->row->labels);
     jw_key(w, STR("receiver"));
     write_receiver_name(w, g->row->route->receiver);
     jw_key(w, STR("routeLabels"));
-    jw_object(w);
-    if (l->api->route_labels)
-        write_labels(w, l->api->route_labels(l->api->route_labels_arg, l->arena, l->view, g->row));
-    jw_object_end(w);
+    labels_write_json(w, l->api->route_labels ? l->api->route_labels(l->api->route_labels_arg, l->arena, l->view, g->row)
+                                              : (struct labels){ 0 });
     jw_object_end(w);
 }
 

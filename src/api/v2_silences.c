@@ -45,10 +45,7 @@ static void write_silence(struct json_writer *w, const struct silence *s, struct
     write_time(w, STR("updatedAt"), s->updated_at);
     if (s->annotations.n) {
         jw_key(w, STR("annotations"));
-        jw_object(w);
-        for (size_t i = 0; i < s->annotations.n; i++)
-            jw_kv(w, s->annotations.v[i].name, s->annotations.v[i].value);
-        jw_object_end(w);
+        labels_write_json(w, s->annotations);
     }
     jw_kv(w, STR("comment"), s->comment);
     jw_kv(w, STR("createdBy"), s->created_by);

@@ -200,10 +200,7 @@ static void json_labels(struct buf *out, struct labels ls)
 {
     struct json_writer w;
     json_writer_init(&w, out);
-    jw_object(&w);
-    for (size_t i = 0; i < ls.n; i++)
-        jw_kv(&w, ls.v[i].name, ls.v[i].value);
-    jw_object_end(&w);
+    labels_write_json(&w, ls);
 }
 
 static void print_json(struct buf *out, const struct promql_result *r)

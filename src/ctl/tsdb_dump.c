@@ -30,10 +30,7 @@ static void write_json(struct buf *out, struct labels ls, const struct columns *
     json_writer_init(&w, out);
     jw_object(&w);
     jw_key(&w, STR("metric"));
-    jw_object(&w);
-    for (size_t i = 0; i < ls.n; i++)
-        jw_kv(&w, ls.v[i].name, ls.v[i].value);
-    jw_object_end(&w);
+    labels_write_json(&w, ls);
     jw_key(&w, STR("values"));
     jw_array(&w);
     for (size_t i = 0; i < c->n; i++)

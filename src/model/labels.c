@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "crypto/hash.h"
+#include "json/writer.h"
 
 enum { INSERTION_SORT_MAX = 24 };
 
@@ -223,6 +224,14 @@ void labels_write(struct buf *b, struct labels ls)
 void labels_write_prometheus(struct buf *b, struct labels ls)
 {
     write_set(b, ls, true);
+}
+
+void labels_write_json(struct json_writer *w, struct labels ls)
+{
+    jw_object(w);
+    for (size_t i = 0; i < ls.n; i++)
+        jw_kv(w, ls.v[i].name, ls.v[i].value);
+    jw_object_end(w);
 }
 
 static bool name_is_classic(struct str name, bool colons)

@@ -45,6 +45,9 @@ void fingerprint_write(struct buf *b, fingerprint f); /* 16 lower-case hex digit
 void labels_write(struct buf *b, struct labels ls);
 /* Prometheus's Labels.String(): names that are no legacy names are quoted too. */
 void labels_write_prometheus(struct buf *b, struct labels ls);
+/* {"a":"x","b":"y"} */
+struct json_writer;
+void labels_write_json(struct json_writer *w, struct labels ls);
 
 bool label_name_is_classic(struct str name);    /* [a-zA-Z_][a-zA-Z0-9_]* */
 bool label_name_is_utf8(struct str name);       /* non-empty valid UTF-8 */

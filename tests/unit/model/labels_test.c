@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "json/writer.h"
 #include "model/labels.h"
 
 #define L(name, value) { STR_INIT(name), STR_INIT(value) }
@@ -111,6 +112,21 @@ static void text_quotes_values_and_odd_names(void **state)
     buf_deinit(&b);
 }
 
+static void json_is_an_object_of_strings(void **state)
+{
+    (void)state;
+    struct label v[] = { L("a", "x\"y"), L("b.c", "é") };
+    struct buf b = { 0 };
+    struct json_writer w;
+    json_writer_init(&w, &b);
+    jw_array(&w);
+    labels_write_json(&w, (struct labels){ v, 2 });
+    labels_write_json(&w, (struct labels){ NULL, 0 });
+    jw_array_end(&w);
+    assert_string_equal(b.p, "[{\"a\":\"x\\\"y\",\"b.c\":\"é\"},{}]");
+    buf_deinit(&b);
+}
+
 static void names_follow_both_schemes(void **state)
 {
     (void)state;
@@ -133,6 +149,7 @@ int main(void)
         cmocka_unit_test(hashes_are_those_of_upstream),
         cmocka_unit_test(copies_do_not_share),
         cmocka_unit_test(text_quotes_values_and_odd_names),
+        cmocka_unit_test(json_is_an_object_of_strings),
         cmocka_unit_test(names_follow_both_schemes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
