@@ -6,6 +6,7 @@ import subprocess
 import threading
 
 from harness import *
+from protobuf_lib import field, varint
 
 PEER = os.path.join(OPT.bin, "e2e", "e2e_gossip_peer")
 AM_CONFIG = "route: {receiver: none}\nreceivers: [{name: none}]\n"
@@ -81,21 +82,6 @@ class Alertmanager(Server):
         status, _, answer = call(self.port, "POST", "/api/v2/silences", body)
         assert status == 200, answer
         return json.loads(answer)["silenceID"]
-
-
-def varint(n):
-    out = b""
-    while n >= 0x80:
-        out += bytes([n & 0x7F | 0x80])
-        n >>= 7
-    return out + bytes([n])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value & (1 << 64) - 1)
-    value = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 def stamp(t):

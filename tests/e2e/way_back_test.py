@@ -6,23 +6,9 @@ as it is would mute everything."""
 import threading
 
 from cluster_lib import *
+from protobuf_lib import field, varint
 
 ONLY_SETS = "00000000-0000-4000-8000-000000000001"
-
-
-def varint(n):
-    out = b""
-    while n >= 0x80:
-        out += bytes([n & 0x7F | 0x80])
-        n >>= 7
-    return out + bytes([n])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    value = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 def stamp(t):
