@@ -5,11 +5,10 @@ import re
 import selectors
 import socket
 import statistics
-import tempfile
 import threading
 import time
 
-from harness import Peer, alertmanager_config, show, timed
+from harness import Peer, alertmanager_config, scratch, show, timed
 
 CONFIG = """
 route:
@@ -49,7 +48,7 @@ def batches(n, size, ends):
 
 
 def start(binary, kind, config, extra=()):
-    folder = tempfile.mkdtemp(prefix="tocsin-bench-config-")
+    folder = scratch()
     path = alertmanager_config(folder, config)
     return Peer(binary, kind, [f"--config.file={path}", "--storage.path={folder}/data", "--web.listen-address=127.0.0.1:{port}",
                                "--cluster.listen-address=", "--log.level=error", *extra])

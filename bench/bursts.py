@@ -3,13 +3,12 @@ that works, one that answers 500 for a minute, and with one replica whose way ou
 import asyncio
 import json
 import os
-import tempfile
 import threading
 import time
 from collections import Counter
 
 import mesh
-from harness import Peer
+from harness import Peer, scratch
 
 CONFIG = """
 route: {receiver: hook, group_by: [alertname], group_wait: 10s, group_interval: 100s, repeat_interval: 4h}
@@ -70,7 +69,7 @@ class Cluster:
     def __init__(self, binary, receiver, cut):
         ports, self.nodes = [mesh.gossip_port() for _ in range(3)], []
         for i, gossip in enumerate(ports):
-            folder = tempfile.mkdtemp(prefix="tocsin-bench-")
+            folder = scratch()
             config = os.path.join(folder, "config.yml")
             with open(config, "w", encoding="utf-8") as f:
                 f.write(CONFIG % (1 if cut and i == 0 else receiver.port))

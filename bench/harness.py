@@ -1,4 +1,5 @@
 """What the benches share: the two servers on the same work in turn, CPU and memory read from /proc, medians, ratios."""
+import atexit
 import ctypes
 import http.client
 import json
@@ -19,11 +20,18 @@ def free_port():
         return s.getsockname()[1]
 
 
+def scratch():
+    """A folder that is gone when the bench is."""
+    folder = tempfile.mkdtemp(prefix="tocsin-bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class Peer:
     """One server under measurement. `kind` is am, prom or tocsin."""
 
     def __init__(self, binary, name, argv, ready="/-/ready", wait=60):
-        self.name, self.folder = name, tempfile.mkdtemp(prefix="tocsin-bench-")
+        self.name, self.folder = name, scratch()
         self.port = free_port()
         text = [a.format(folder=self.folder, port=self.port) for a in argv]
         self.log = open(os.path.join(self.folder, "log"), "wb")

@@ -7,13 +7,12 @@ import socket
 import subprocess
 import socketserver
 import statistics
-import tempfile
 import threading
 import time
 import urllib.request
 from collections import Counter
 
-from harness import Peer, alertmanager_config, show
+from harness import Peer, alertmanager_config, scratch, show
 
 CONFIG = """
 route: {receiver: hook, group_by: [alertname], group_wait: 1s, group_interval: 5m, repeat_interval: 4h}
@@ -70,7 +69,7 @@ def gossip_port():
 class Cluster:
     def __init__(self, binary, kind, count, peer_timeout=15, sink=None):
         self.binary, self.kind, self.peer_timeout = binary, kind, peer_timeout
-        folder = tempfile.mkdtemp(prefix="tocsin-bench-config-")
+        folder = scratch()
         self.config = alertmanager_config(folder, CONFIG % (sink.port if sink else 1))
         self.ports = [gossip_port() for _ in range(count)]
         self.nodes = []
@@ -80,7 +79,7 @@ class Cluster:
 
     def start(self, gossip):
         peers = [f"--cluster.peer=127.0.0.1:{p}" for p in self.ports if p != gossip][:9]
-        folder = tempfile.mkdtemp(prefix="tocsin-bench-data-")
+        folder = scratch()
         return Peer(self.binary, self.kind,
                     [f"--config.file={self.config}", f"--storage.path={folder}", "--web.listen-address=127.0.0.1:{port}",
                      f"--cluster.listen-address=127.0.0.1:{gossip}", "--cluster.settle-timeout=5s", "--log.level=error",

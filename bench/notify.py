@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import Peer, alertmanager_config, show
+from harness import Peer, alertmanager_config, scratch, show
 
 CONFIG = """
 route:
@@ -127,7 +127,7 @@ def alerts(name, numbers):
 
 def measure(binary, kind, groups):
     fast, slow = Sink(), Sink(delay=0.5)
-    folder = tempfile.mkdtemp(prefix="tocsin-bench-config-")
+    folder = scratch()
     path = alertmanager_config(folder, CONFIG % (fast.port, slow.port))
     peer = Peer(binary, kind, [f"--config.file={path}", "--storage.path={folder}/data", "--web.listen-address=127.0.0.1:{port}",
                                "--cluster.listen-address=", "--log.level=error"])

@@ -5,11 +5,10 @@ import random
 import shutil
 import statistics
 import subprocess
-import tempfile
 import time
 import urllib.parse
 
-from harness import Peer, show
+from harness import Peer, scratch, show
 
 END, HOURS, STEP = 1768478400, 6, 15
 SECONDS = HOURS * 3600
@@ -189,7 +188,7 @@ def measure(peers, rounds):
 
 
 def run(opt):
-    folder = tempfile.mkdtemp(prefix="tocsin-bench-")
+    folder = scratch()
     try:
         data, count = blocks(folder, 6 if opt.quick else 20, os.path.join(os.path.dirname(opt.prometheus), "promtool"))
         peers = [start(opt.prometheus, "prometheus", folder, data), start(os.path.join(opt.bin, "tocsin"), "tocsin", folder, data)]

@@ -8,10 +8,9 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 
-from harness import Peer, show
+from harness import Peer, scratch, show
 
 FLAGS = ["--config.file={folder}/prometheus.yml", "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:{port}",
          "--log.level=error"]
@@ -28,7 +27,7 @@ def figures(program, *words):
 
 
 def server(binary, name, data, *flags, wait=600):
-    folder = tempfile.mkdtemp(prefix="tocsin-bench-conf-")
+    folder = scratch()
     with open(os.path.join(folder, "prometheus.yml"), "w", encoding="ascii") as f:
         f.write("global: {}\n")
     argv = [a.replace("{folder}", folder) for a in FLAGS] + [f"--storage.tsdb.path={data}", *flags]
@@ -43,7 +42,7 @@ def tree_bytes(folder):
 
 def replay(binary, name, data):
     """CPU, wall seconds, peak MiB of exec -> ready on a copy of the directory."""
-    own = shutil.copytree(data, tempfile.mkdtemp(prefix="tocsin-bench-data-"), dirs_exist_ok=True)
+    own = shutil.copytree(data, scratch(), dirs_exist_ok=True)
     peer = server(binary, name, own)
     out = peer.cpu(), peer.ready_ms / 1000, peer.memory()[2]
     peer.stop()
@@ -53,7 +52,7 @@ def replay(binary, name, data):
 
 def compaction(binary, name, data):
     """CPU from ready until the head's first block is written and the log is cut, bytes a sample of that block."""
-    own = shutil.copytree(data, tempfile.mkdtemp(prefix="tocsin-bench-data-"), dirs_exist_ok=True)
+    own = shutil.copytree(data, scratch(), dirs_exist_ok=True)
     peer = server(binary, name, own)
     before, end = peer.cpu(), time.monotonic() + 600
     while not glob.glob(own + "/*/meta.json") and time.monotonic() < end:
@@ -74,7 +73,7 @@ def compaction(binary, name, data):
 
 def remote_write(binary, name, program, series, scrapes):
     """Resident bytes a series at the end, CPU seconds a million samples."""
-    own = tempfile.mkdtemp(prefix="tocsin-bench-data-")
+    own = scratch()
     peer = server(binary, name, own, "--web.enable-remote-write-receiver")
     subprocess.run([program, "send", str(peer.port), str(series), str(scrapes)], check=True)
     resident, cpu = peer.memory()[0] * 2**20 / series, peer.cpu() / (series * scrapes) * 1e6
@@ -96,7 +95,7 @@ def alone(program, series, scrapes, data):
 
 
 def show_replay(opt, program, tocsin, series, scrapes):
-    data = tempfile.mkdtemp(prefix="tocsin-bench-data-")
+    data = scratch()
     running = alone(program, series, scrapes, data)
     theirs, ours = replay(opt.prometheus, "prometheus", data), replay(tocsin, "tocsin", data)
     million = series * scrapes / 1e6
@@ -109,7 +108,7 @@ def show_replay(opt, program, tocsin, series, scrapes):
 
 
 def show_compaction(opt, program, tocsin, series):
-    data = tempfile.mkdtemp(prefix="tocsin-bench-data-")
+    data = scratch()
     figures(program, "fill", data, series, 800)
     theirs, ours = compaction(opt.prometheus, "prometheus", data), compaction(tocsin, "tocsin", data)
     shutil.rmtree(data)
