@@ -22,7 +22,7 @@ static void record_changed(void *arg, struct str record)
     alert_thread_journal_note(m->t, m->type, record);
 }
 
-const struct replica *alert_thread_replica(struct alert_thread *t, struct str key)
+const struct replica *alert_thread_replica(const struct alert_thread *t, struct str key)
 {
     for (size_t i = 0; i < ARRAY_LEN(t->replicas); i++)
         if (str_eq(t->replicas[i].key, key))
@@ -59,14 +59,19 @@ void alert_thread_merge_tick(void *arg)
         loop_timer_in(t->loop, &t->merge_timer, 0);
 }
 
+bool alert_thread_can_merge(const struct alert_thread *t, struct str key, struct str bytes)
+{
+    struct err err = { 0 };
+    const struct replica *r = alert_thread_replica(t, key);
+    if (!r || r->check(bytes, &err))
+        return true;
+    log_warn("merge broadcast", LOG_STR("component", STR("cluster")), LOG_STR("key", r->key), LOG_ERR(&err));
+    return false;
+}
+
 /* True if the mail is kept: a peer's whole state may have 50,000 records. */
 static bool merge_records(struct alert_thread *t, const struct replica *r, struct alert_mail *m)
 {
-    struct err err = { 0 };
-    if (!r->check(m->bytes, &err)) {
-        log_warn("merge broadcast", LOG_STR("component", STR("cluster")), LOG_STR("key", r->key), LOG_ERR(&err));
-        return false;
-    }
     if (m->bytes.n > MERGE_BYTES_MAX) {
         *t->merging_last = m;
         t->merging_last = &m->next_merge;

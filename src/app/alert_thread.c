@@ -249,10 +249,12 @@ static struct alert_mail *mail_new(enum mail_kind kind)
 }
 
 /* For mail that is not refused for being too much: its number is bounded by what it answers. */
-static void post(struct alert_thread *t, struct alert_mail *m)
+static bool post(struct alert_thread *t, struct alert_mail *m)
 {
-    if (!mailbox_post_answer(t->inbox, &m->mail))
+    bool taken = mailbox_post_answer(t->inbox, &m->mail);
+    if (!taken)
         alert_thread_mail_free(m);
+    return taken;
 }
 
 void alert_thread_ask(struct alert_thread *t, struct api_ask *q)
@@ -307,23 +309,25 @@ void alert_thread_members(struct alert_thread *t, const struct claim_members *me
     }
     m->members = (struct claim_members){ v, members->n, members->self };
     m->settled = settled;
-    post(t, m);
+    (void)post(t, m);
 }
 
 void alert_thread_deliver(struct alert_thread *t, struct str key, struct str bytes)
 {
+    if (!alert_thread_can_merge(t, key, bytes)) /* on the sender's thread: it is not this one's time */
+        return;
     struct alert_mail *m = mail_new(MAIL_DELIVER);
     m->key = arena_str(&m->arena, key);
     m->bytes = arena_str(&m->arena, bytes);
-    post(t, m);
+    (void)post(t, m);
 }
 
-void alert_thread_call(struct alert_thread *t, void (*run)(struct alert_thread *t, void *arg), void *arg)
+bool alert_thread_call(struct alert_thread *t, void (*run)(struct alert_thread *t, void *arg), void *arg)
 {
     struct alert_mail *m = mail_new(MAIL_CALL);
     m->run = run;
     m->arg = arg;
-    post(t, m);
+    return post(t, m);
 }
 
 void alert_thread_configure(struct alert_thread *t, const struct dispatch_config *config, void (*done)(void *arg), void *arg)
@@ -332,7 +336,7 @@ void alert_thread_configure(struct alert_thread *t, const struct dispatch_config
     m->config = config;
     m->applied = done;
     m->arg = arg;
-    post(t, m);
+    (void)post(t, m);
 }
 
 struct alert_store *alert_thread_alerts(struct alert_thread *t)
@@ -478,12 +482,12 @@ struct alert_thread *alert_thread_start(const struct alert_thread_options *optio
 
 void alert_thread_quiesce(struct alert_thread *t)
 {
-    post(t, mail_new(MAIL_QUIESCE));
+    (void)post(t, mail_new(MAIL_QUIESCE));
 }
 
 void alert_thread_stop(struct alert_thread *t)
 {
-    post(t, mail_new(MAIL_STOP));
+    (void)post(t, mail_new(MAIL_STOP));
     thread_join(&t->thread);
 }
 

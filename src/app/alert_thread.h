@@ -62,9 +62,9 @@ void alert_thread_results_end(struct alert_thread *t);
 /* From the mesh. Bytes are copied. */
 void alert_thread_members(struct alert_thread *t, const struct claim_members *members, bool settled);
 void alert_thread_deliver(struct alert_thread *t, struct str key, struct str bytes);
-/* The state to be pushed to a peer; called on the alert thread for each key: see mesh_thread.c. */
-void alert_thread_call(struct alert_thread *t, void (*run)(struct alert_thread *t, void *arg), void *arg); /* any thread */
-const struct replica *alert_thread_replica(struct alert_thread *t, struct str key); /* on the alert thread; or NULL */
+/* Has `run` called on the alert thread; false once that has stopped. Any thread. */
+MUST_CHECK bool alert_thread_call(struct alert_thread *t, void (*run)(struct alert_thread *t, void *arg), void *arg);
+const struct replica *alert_thread_replica(const struct alert_thread *t, struct str key); /* any thread; or NULL */
 struct alert_store *alert_thread_alerts(struct alert_thread *t);                    /* on the alert thread */
 struct loop *alert_thread_loop(struct alert_thread *t);
 /* On the alert thread: `turn` is called there shortly before a notification that waits for its turn is decided, and again

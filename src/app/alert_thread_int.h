@@ -145,6 +145,8 @@ void alert_thread_answer_groups(struct alert_thread *t); /* who waits for the di
 
 /* ---- alert_peers.c ---- */
 
+/* Can what a peer says under the key be decoded? Any thread; logged. */
+bool alert_thread_can_merge(const struct alert_thread *t, struct str key, struct str bytes);
 bool alert_thread_handle_deliver(struct alert_thread *t, struct alert_mail *m); /* true if the mail is kept */
 void alert_thread_merge_tick(void *arg);
 

@@ -24,6 +24,7 @@
 
 #define NEWS_BYTES_MAX     (256 * 1024) /* of one message of alerts */
 #define NEWS_ALERTS_MAX    1000         /* merged in one slice */
+#define STATE_SLICE_BYTES  (64 * 1024)  /* of a state for a peer, a turn */
 #define KEY_FILE_BYTES_MAX (64 * 1024)
 #define LEAVE_MS           12000
 #define RESOLVED_RECENT_MS ((int64_t)ALERT_SYNC_INTERVAL_MS * 4)
@@ -64,8 +65,11 @@ struct tocsin_member {
 struct request {
     struct mesh_thread *m;
     struct buf key, bytes; /* or a member's name in key */
-    uint64_t tag;
-    bool own, up;
+    bool up;
+    /* A state that is wanted, and how far it is written: finished parts in bytes. */
+    uint64_t tag, cursor;
+    size_t part;
+    struct buf part_data;
 };
 
 static struct request *request_new(struct mesh_thread *m)
@@ -79,7 +83,14 @@ static void request_free(struct request *r)
 {
     buf_deinit(&r->key);
     buf_deinit(&r->bytes);
+    buf_deinit(&r->part_data);
     mem_free(r);
+}
+
+static void on_alert_side(struct request *r, void (*run)(struct alert_thread *t, void *arg))
+{
+    if (!alert_thread_call(r->m->alerts, run, r))
+        request_free(r);
 }
 
 /* ---- the alert side: repair of alerts ---- */
@@ -234,24 +245,27 @@ static void on_peer(struct alert_thread *t, void *arg)
     request_free(r);
 }
 
-/* FullState {1 parts: Part {1 key, 2 data}}. An empty state has no data field. */
+/* FullState {1 parts: Part {1 key, 2 data}}. An empty state has no data field. A slice a call: there may be 100,000 records. */
 static void on_need_state(struct alert_thread *t, void *arg)
 {
     static const struct str keys[] = { STR_INIT("sil"), STR_INIT("nfl") };
     struct request *r = arg;
-    struct buf state = { 0 }, data = { 0 };
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        buf_reset(&data);
-        replica_encode_all(alert_thread_replica(t, keys[i]), &data);
-        size_t part = pb_begin(&state, 1);
-        pb_write_str(&state, 1, keys[i]);
-        if (data.n)
-            pb_write_str(&state, 2, buf_view(&data));
-        pb_end(&state, part);
+    const struct replica *from = alert_thread_replica(t, keys[r->part]);
+    if (!from->encode(from->state, &r->cursor, STATE_SLICE_BYTES, &r->part_data)) {
+        size_t begin = pb_begin(&r->bytes, 1);
+        pb_write_str(&r->bytes, 1, keys[r->part]);
+        if (r->part_data.n)
+            pb_write_str(&r->bytes, 2, buf_view(&r->part_data));
+        pb_end(&r->bytes, begin);
+        buf_deinit(&r->part_data);
+        r->cursor = 0;
+        r->part++;
     }
-    buf_deinit(&data);
-    gossip_io_state_take(r->m->io, r->tag, &state);
-    buf_deinit(&state);
+    if (r->part < ARRAY_LEN(keys)) {
+        on_alert_side(r, on_need_state);
+        return;
+    }
+    gossip_io_state_take(r->m->io, r->tag, &r->bytes);
     request_free(r);
 }
 
@@ -301,16 +315,16 @@ static void deliver(void *arg, struct str key, struct str bytes, bool full)
     struct request *r = request_new(m);
     buf_str(&r->key, key);
     buf_str(&r->bytes, bytes);
-    alert_thread_call(m->alerts, on_own_message, r);
+    on_alert_side(r, on_own_message);
 }
 
 static void need_state(void *arg, uint64_t tag, bool own)
 {
     struct mesh_thread *m = arg;
     struct request *r = request_new(m);
+    (void)own; /* those go their own way: alert_sync */
     r->tag = tag;
-    r->own = own;
-    alert_thread_call(m->alerts, on_need_state, r);
+    on_alert_side(r, on_need_state);
 }
 
 static void member(void *arg, struct str name, bool joined, bool tocsin, bool is_self)
@@ -331,7 +345,7 @@ static void member(void *arg, struct str name, bool joined, bool tocsin, bool is
     struct request *r = request_new(m);
     buf_str(&r->key, name);
     r->up = wanted;
-    alert_thread_call(m->alerts, on_peer, r);
+    on_alert_side(r, on_peer);
 }
 
 static void keep_status(struct mesh_thread *m, const struct peer_view *v)
@@ -580,7 +594,8 @@ static void arm_sync(struct alert_thread *t, void *arg)
 bool mesh_thread_join(struct mesh_thread *m, struct alert_thread *alerts, struct err *err)
 {
     m->alerts = alerts;
-    alert_thread_call(alerts, arm_sync, m);
+    bool asked = alert_thread_call(alerts, arm_sync, m);
+    ASSERT(asked); /* it was started a moment ago */
     gossip_io_start(m->io);
     return thread_start(&m->thread, "mesh", run, m, err);
 }

@@ -38,6 +38,7 @@ struct replica {
     bool (*encode)(const void *state, uint64_t *cursor, size_t bytes_max, struct buf *out);
 };
 
+/* In one go: for small states and tests. */
 static inline void replica_encode_all(const struct replica *r, struct buf *out)
 {
     uint64_t cursor = 0;
