@@ -2,7 +2,8 @@
  * answered when their batch has come back.
  *
  * J1  An ask that changed something is answered only after the batch that holds its records was written (silences: synced).
- * J2  One batch at a time, and one that nobody waits for not sooner than GATHER_MS after the last. A batch that holds a silence is synced; what others left unsynced is, each JOURNAL_SYNC_MS. */
+ * J2  One batch at a time, and one that nobody waits for not sooner than GATHER_MS after the last. A batch that holds a
+ *     silence is synced; what others left unsynced is, each JOURNAL_SYNC_MS. */
 #include "app/alert_thread_int.h"
 
 #include "alert/record.h"
@@ -85,7 +86,9 @@ void alert_thread_flush_journal(struct alert_thread *t)
  * Records that nobody waits for, the log of a burst of notifications, need not wake the disk thread for each. */
 static bool gathers(struct alert_thread *t)
 {
-    bool more = t->batch_needs_sync ? t->gather_count >= GATHER_MIN && t->waiting_count < t->gather_count : t->waiting_count == 0;
+    bool more = t->waiting_count == 0;
+    if (t->batch_needs_sync)
+        more = t->gather_count >= GATHER_MIN && t->waiting_count < t->gather_count;
     return more && mono_before(loop_now(t->loop), t->gather_until);
 }
 

@@ -245,7 +245,7 @@ static void on_peer(struct alert_thread *t, void *arg)
     request_free(r);
 }
 
-/* FullState {1 parts: Part {1 key, 2 data}}. An empty state has no data field. A slice a call: there may be 100,000 records. */
+/* FullState {1 parts: Part {1 key, 2 data}}. An empty state has no data field. A slice a call: there may be 100,000. */
 static void on_need_state(struct alert_thread *t, void *arg)
 {
     static const struct str keys[] = { STR_INIT("sil"), STR_INIT("nfl") };
