@@ -50,6 +50,14 @@ size_t alert_thread_release_waiting(struct alert_thread *t, uint64_t last, const
 
 /* ---- the journal ---- */
 
+/* An idle node with nothing to keep is not woken. */
+static void arm_sync(struct alert_thread *t)
+{
+    bool due = t->unsynced || t->journal_failing || alert_store_count(t->alerts) > 0;
+    if (due && !timer_is_armed(&t->sync_timer.entry))
+        loop_timer_in(t->loop, &t->sync_timer, JOURNAL_SYNC_MS);
+}
+
 bool alert_thread_journal_add(struct alert_thread *t, enum journal_type type, struct str record, uint64_t *ticket,
                               struct err *err)
 {
@@ -66,6 +74,7 @@ void alert_thread_journal_note(struct alert_thread *t, enum journal_type type, s
     if (!alert_thread_journal_add(t, type, record, NULL, &err) && !t->journal_failing) {
         t->journal_failing = true;
         log_error("The journal takes no more records; what is not on disk would be lost with the process", LOG_ERR(&err));
+        arm_sync(t);
     }
 }
 
@@ -129,6 +138,7 @@ void alert_thread_batch_done(struct alert_thread *t, struct disk_job *job)
         (void)alert_thread_release_waiting(t, last, written ? NULL : &job->err);
     }
     job->err = (struct err){ 0 };
+    arm_sync(t);
     if (!t->journal_failing)
         alert_thread_turn_soon(t);
 }
@@ -152,6 +162,7 @@ void alert_thread_sync_tick(void *arg)
         t->sync_job.journal = t->journal;
         disk_thread_post(t->disk, &t->sync_job);
     }
+    arm_sync(t);
 }
 
 void alert_thread_sync_done(struct alert_thread *t, struct disk_job *job)
@@ -162,4 +173,5 @@ void alert_thread_sync_done(struct alert_thread *t, struct disk_job *job)
         log_error("Syncing the journal failed", LOG_ERR(&job->err));
         job->err = (struct err){ 0 };
     }
+    arm_sync(t);
 }

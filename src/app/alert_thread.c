@@ -423,7 +423,7 @@ static void run(void *arg)
 {
     struct alert_thread *t = arg;
     const struct options *flags = t->o.options;
-    loop_timer_every(t->loop, &t->sync_timer, JOURNAL_SYNC_MS);
+    loop_timer_in(t->loop, &t->sync_timer, JOURNAL_SYNC_MS);
     loop_timer_every(t->loop, &t->maintenance_timer, flags->data_maintenance_interval_ns / 1000000);
     loop_timer_every(t->loop, &t->gc_timer, flags->alerts_gc_interval_ns / 1000000);
     if (!t->o.clustered) {

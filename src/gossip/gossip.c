@@ -212,6 +212,8 @@ void gossip_step(struct gossip *g, mono_ms now, const struct gossip_event *ev, s
         struct gtimer *timer = container_of(t, struct gtimer, entry);
         timer->fire(g, timer);
     }
+    if (g->started)
+        spread_arm(g);
     ASSERT_SLOW(consistent(g));
     out_end(g);
 }

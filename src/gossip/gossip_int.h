@@ -192,6 +192,7 @@ struct gossip {
     mono_ms flushed_at;
 
     struct gtimer gossip_timer, push_pull_timer, prune_timer, leave_timer;
+    mono_ms gossip_beat; /* one of the moments to gossip at; the others are whole intervals away */
     struct probe probe;
     struct relay *relays;
     size_t relays_count;
@@ -266,6 +267,7 @@ void spread_broadcast(struct gossip *g, struct str key, struct str data, bool re
 void spread_direct(struct gossip *g, struct str name, struct str key, struct str data);
 void spread_user(struct gossip *g, struct gossip_addr from, struct str payload); /* a Part arrived */
 void spread_gossip(struct gossip *g);
+void spread_arm(struct gossip *g); /* after a step: the next gossip, if anything is queued */
 void spread_full_state(struct gossip *g, struct gossip_addr from, struct str state);
 void spread_deinit(struct gossip *g);
 /* May something be sent to an address that no member has? Takes a token. */

@@ -545,9 +545,19 @@ void spread_direct(struct gossip *g, struct str name, struct str key, struct str
 
 static void gossip_tick(struct gossip *g, struct gtimer *t)
 {
-    gtimer_in(&g->timers, t, g->now, g->config.gossip_interval_ms);
+    (void)t;
+    g->gossip_beat = g->now;
     spread_gossip(g);
     gauge_set(&g->stats->messages_queued, (double)g->user.count);
+}
+
+/* The beat goes on while there is nothing to say, but nobody is woken for it. */
+void spread_arm(struct gossip *g)
+{
+    int64_t interval = g->config.gossip_interval_ms, since = g->now.ms - g->gossip_beat.ms;
+    if (g->membership.count + g->user.count == 0 || timer_is_armed(&g->gossip_timer.entry))
+        return;
+    timer_arm(&g->timers, &g->gossip_timer.entry, mono_add(g->gossip_beat, interval * (since / interval + 1)));
 }
 
 static void prune_tick(struct gossip *g, struct gtimer *t)
@@ -559,7 +569,7 @@ static void prune_tick(struct gossip *g, struct gtimer *t)
 void spread_start(struct gossip *g)
 {
     g->gossip_timer.fire = gossip_tick;
-    gtimer_in(&g->timers, &g->gossip_timer, g->now, g->config.gossip_interval_ms);
+    g->gossip_beat = g->now;
     g->prune_timer.fire = prune_tick;
     gtimer_in(&g->timers, &g->prune_timer, g->now, GOSSIP_PRUNE_MS);
     g->flushed_at = mono_add(g->now, -GOSSIP_FLUSH_GAP_MS);
